@@ -1,0 +1,3 @@
+//! Wharfinger: an OCI / Docker container registry whose ledger and files cannot say different things.
+
+pub mod oci;

@@ -1,0 +1,1 @@
+//! Validated types of the OCI specifications. No I/O.
