@@ -1,12 +1,20 @@
-//! Validated types of the OCI specifications: digests and names.
+//! Validated types of the OCI specifications: digests, names, media types, descriptors and manifests.
 //!
 //! Nothing here does I/O or knows the rest of the crate. A value of one of these types was checked when it
 //! was made (its fields are private), so the layers above never look at a raw client string again.
 
+mod descriptor;
 mod digest;
+mod json;
+mod manifest;
+pub mod media_type;
 mod name;
 
+pub use descriptor::{Descriptor, FieldError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use json::JsonError;
+pub use manifest::{Manifest, ManifestError, ManifestKind, ManifestLimits, ManifestReference, Role};
+pub use media_type::{essence, is_nondistributable, valid_media_type};
 pub use name::{
     NAME_MAX_BYTES, NameError, Reference, ReferenceError, RepositoryName, TAG_MAX_BYTES, Tag, TagError,
 };
