@@ -1,4 +1,5 @@
-//! Validated types of the OCI specifications: digests, names, media types, descriptors and manifests.
+//! Validated types of the OCI specifications: digests, names, references, media types, descriptors,
+//! manifests and ranges.
 //!
 //! Nothing here does I/O or knows the rest of the crate. A value of one of these types was checked when it
 //! was made (its fields are private), so the layers above never look at a raw client string again.
@@ -9,6 +10,7 @@ mod json;
 mod manifest;
 pub mod media_type;
 mod name;
+mod range;
 
 pub use descriptor::{Descriptor, FieldError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
@@ -18,3 +20,4 @@ pub use media_type::{essence, is_nondistributable, valid_media_type};
 pub use name::{
     NAME_MAX_BYTES, NameError, Reference, ReferenceError, RepositoryName, TAG_MAX_BYTES, Tag, TagError,
 };
+pub use range::{ContentRange, ContentRangeError, RangeRequest, resolve_range};
