@@ -130,3 +130,6 @@ impl TryFrom<RawDescriptor> for Descriptor {
 pub(super) fn is_type_label(text: &str) -> bool {
     (1..=MEDIA_TYPE_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
+
+#[cfg(test)]
+mod tests;

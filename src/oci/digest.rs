@@ -248,3 +248,6 @@ fn is_encoded_part(encoded: &str) -> bool {
     !encoded.is_empty()
         && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
 }
+
+#[cfg(test)]
+mod tests;

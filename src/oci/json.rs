@@ -1,9 +1,9 @@
 //! What a manifest's JSON must not do, checked before its fields are read.
 //!
-//! A registry checks a manifest as it reads it, and a client acts on it as the client reads it. Where RFC 8259,
-//! section 4, leaves the reading open (a key that is there twice), or where Go's `encoding/json`, which most
-//! clients use, reads more than the standard says (keys in other letter case), the two could see different
-//! manifests in the same bytes. Such bytes are refused.
+//! A registry checks a manifest as it reads it, and a client acts on it as the client reads it. Where RFC
+//! 8259, section 4, leaves the reading open (a key that is there twice), or where Go's `encoding/json`, which
+//! most clients use, reads more than the standard says (keys in other letter case), the two could see
+//! different manifests in the same bytes. Such bytes are refused.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -33,7 +33,7 @@ const MANIFEST_FIELDS: &[&str] = &[
 const DESCRIPTOR_FIELDS: &[&str] =
     &["mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"];
 
-/// The document is not JSON, nests too deep (128 levels), holds a key twice, or has a value of the wrong type.
+/// The document is not JSON, nests too deep (128 levels), has a key twice, or a value of the wrong type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("malformed manifest JSON: {0}")]
 pub struct JsonError(String);
@@ -195,3 +195,6 @@ fn differs_in_case(key: &str, field: &str) -> bool {
 fn shown(key: &str) -> String {
     key.chars().take(64).collect()
 }
+
+#[cfg(test)]
+mod tests;

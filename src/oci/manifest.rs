@@ -47,8 +47,8 @@ pub struct ManifestLimits {
     /// transaction that stores the manifest. Runnable images end at 127 layers, and model and data set
     /// artifacts have some thousands of files; 4 MiB of the shortest descriptors would be 30,000.
     pub references_max: usize,
-    /// Keys and values of the manifest's own annotations together. They are repeated in every list of referrers,
-    /// whose pages clients read up to 4 MiB.
+    /// Keys and values of the manifest's own annotations together. They are repeated in every list of
+    /// referrers, whose pages clients read up to 4 MiB.
     pub annotations_bytes_max: usize,
 }
 
@@ -185,3 +185,6 @@ impl References {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

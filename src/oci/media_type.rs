@@ -64,3 +64,6 @@ fn is_restricted_name(name: &str) -> bool {
         && name.len() <= RESTRICTED_NAME_MAX_BYTES
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
 }
+
+#[cfg(test)]
+mod tests;

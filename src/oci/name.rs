@@ -108,7 +108,7 @@ fn count(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
 /// The string is not a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "malformed tag: expected 1 to {TAG_MAX_BYTES} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
+    "malformed tag: expected 1 to {TAG_MAX_BYTES} letters, digits, '_', '.' and '-', the first not '.' or '-'"
 )]
 pub struct TagError;
 
@@ -200,3 +200,6 @@ impl FromStr for Reference {
         Self::parse(reference)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,6 @@ fn exact_number(digits: &str) -> Result<u64, ContentRangeError> {
         _ => Err(ContentRangeError::Malformed),
     }
 }
+
+#[cfg(test)]
+mod tests;

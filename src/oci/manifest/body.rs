@@ -104,7 +104,6 @@ impl Body {
                 Err(ManifestError::MediaTypeMismatch { header, body: named.to_owned() })
             }
             (Some(given), _) | (None, Some(given)) => Ok(given.to_owned()),
-            (None, None) if self.is_ambiguous() => Err(ManifestError::Ambiguous),
             (None, None) if self.manifests.has_entries() => Ok(OCI_INDEX.to_owned()),
             (None, None) if self.layers.has_entries() => Ok(OCI_MANIFEST.to_owned()),
             (None, None) => Err(ManifestError::NoMediaType),

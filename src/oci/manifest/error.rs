@@ -15,7 +15,7 @@ pub enum ManifestError {
     Json(#[from] JsonError),
     /// A Docker manifest of schema 1, which names layers by no media type and no size.
     #[error(
-        "Docker image manifest version 2, schema 1 is not supported: expected a push of schema 2 or of an OCI image"
+        "Docker manifest version 2, schema 1 is not supported: expected a push of schema 2 or of an OCI image"
     )]
     Schema1,
     /// An image or an index of another schema.
@@ -40,7 +40,8 @@ pub enum ManifestError {
     NoMediaType,
     /// Fields of two kinds of manifest in one body (CVE-2021-41190).
     #[error(
-        "ambiguous manifest: expected either \"config\" and \"layers\", or \"manifests\", or \"blobs\", not fields of two kinds"
+        "ambiguous manifest: expected either \"config\" and \"layers\", or \"manifests\", or \"blobs\", \
+         not fields of two kinds"
     )]
     Ambiguous,
     /// A field that this kind of manifest must have.
