@@ -11,6 +11,7 @@ mod manifest;
 pub mod media_type;
 mod name;
 mod range;
+mod session;
 
 pub use descriptor::{Descriptor, FieldError};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
@@ -21,3 +22,4 @@ pub use name::{
     NAME_MAX_BYTES, NameError, Reference, ReferenceError, RepositoryName, TAG_MAX_BYTES, Tag, TagError,
 };
 pub use range::{ContentRange, ContentRangeError, RangeRequest, resolve_range};
+pub use session::SessionId;

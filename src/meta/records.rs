@@ -1,0 +1,263 @@
+//! The records of the ledger. Times are milliseconds since the Unix epoch, sizes are bytes.
+//!
+//! Until the first release these may change in place; from then on a change is a new version byte and a
+//! migration with the old type frozen beside it.
+
+use super::codec::Record;
+use crate::oci::{Algorithm, Descriptor, Digest, ManifestKind, RepositoryName, Role, SessionId};
+use serde::{Deserialize, Serialize};
+
+macro_rules! records {
+    ($($record:ty = $version:literal;)+) => {
+        $(impl Record for $record {
+            const VERSION: u8 = $version;
+        })+
+    };
+}
+
+records! {
+    SchemaRecord = 1;
+    RepositoryRecord = 1;
+    BlobRecord = 1;
+    ManifestRecord = 1;
+    TagRecord = 1;
+    ReferenceRecord = 1;
+    ReferrerRecord = 1;
+    LeaseRecord = 1;
+    UploadRecord = 1;
+    TombstoneRecord = 1;
+}
+
+/// Which migrations the ledger has been through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRecord {
+    /// The number of the last migration that is complete.
+    pub version: u32,
+    /// Where a migration that works in pieces goes on; empty between migrations.
+    pub cursor: Vec<u8>,
+}
+
+/// A repository's present name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryRecord {
+    /// The name; `REPOSITORY_BY_NAME` has the way back.
+    #[serde(with = "as_text")]
+    pub name: RepositoryName,
+    /// When the repository was first written to.
+    pub created_at_ms: u64,
+}
+
+/// A stored blob: its existence implies a synced file at `blobs/<algorithm>/<2 hex>/<hex>.<session>` (I1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRecord {
+    /// The file's exact size.
+    pub size: u64,
+    /// The upload whose file this is; the last part of the file's name.
+    #[serde(with = "as_bytes")]
+    pub session: SessionId,
+    /// When the row was written.
+    pub stored_at_ms: u64,
+}
+
+/// A visible manifest of one repository. Its bytes stand in `MANIFEST_BYTES` under the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRecord {
+    /// The media type it was pushed with and is served with, without parameters.
+    pub media_type: String,
+    /// What it is.
+    #[serde(with = "as_kind")]
+    pub kind: ManifestKind,
+    /// How many bytes it has.
+    pub size: u64,
+    /// What it refers to by `subject`, if anything.
+    #[serde(with = "as_option_text")]
+    pub subject: Option<Digest>,
+    /// When it was pushed first.
+    pub pushed_at_ms: u64,
+}
+
+/// Where a tag points.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// A visible manifest of the same repository (I4).
+    #[serde(with = "as_text")]
+    pub digest: Digest,
+    /// When the tag was last written.
+    pub pushed_at_ms: u64,
+}
+
+/// What a reference is answered by in its repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// A blob, which the reference keeps and links.
+    Blob,
+    /// A manifest of the same repository.
+    Manifest,
+    /// Nothing: a foreign layer that was never pushed here.
+    Absent,
+}
+
+/// One reference of a manifest, seen from the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferenceRecord {
+    /// The part of the manifest that names it.
+    #[serde(with = "as_role")]
+    pub role: Role,
+    /// What was found for it when the manifest was pushed.
+    pub target: Target,
+}
+
+/// A manifest as the referrers list of its subject shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferrerRecord {
+    /// The descriptor of the referrer as JSON, ready to be listed: artifact type and annotations included.
+    #[serde(with = "as_json")]
+    pub descriptor: Descriptor,
+}
+
+/// A blob's stay in a repository while no manifest there references it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// When it ends, unless the repository has an open upload then.
+    pub ends_at_ms: u64,
+}
+
+/// An open upload session. Its file is `uploads/<session>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRecord {
+    /// The repository's number.
+    pub repository: u64,
+    /// The algorithm that the bytes are hashed with as they come.
+    #[serde(with = "as_algorithm")]
+    pub algorithm: Algorithm,
+    /// How many bytes are synced: what a client was or may be told.
+    pub offset: u64,
+    /// When the session began.
+    pub started_at_ms: u64,
+    /// When it was last written to: it ends `upload_idle_secs` later.
+    pub touched_at_ms: u64,
+}
+
+/// A file that no row needs any more and that is to be unlinked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TombstoneRecord {
+    /// The file's size.
+    pub size: u64,
+    /// When it was given up.
+    pub since_ms: u64,
+}
+
+/// How types of `oci` stand in records: by their stable text or number, so that the ledger does not depend on
+/// how their module happens to define them.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub trait Text: Sized + std::fmt::Display {
+        fn of(text: &str) -> Result<Self, String>;
+    }
+
+    impl Text for crate::oci::Digest {
+        fn of(text: &str) -> Result<Self, String> {
+            Self::parse(text).map_err(|error| error.to_string())
+        }
+    }
+
+    impl Text for crate::oci::RepositoryName {
+        fn of(text: &str) -> Result<Self, String> {
+            Self::parse(text).map_err(|error| error.to_string())
+        }
+    }
+
+    pub fn serialize<T: Text, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        T::of(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+mod as_option_text {
+    use super::as_text::Text;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference")]
+    pub fn serialize<T: Text, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(ToString::to_string).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| T::of(&text)).transpose().map_err(D::Error::custom)
+    }
+}
+
+mod as_json {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error, ser};
+
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(value).map_err(ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+mod as_bytes {
+    use crate::oci::SessionId;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &SessionId, serializer: S) -> Result<S::Ok, S::Error> {
+        value.bytes().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
+        <[u8; 16]>::deserialize(deserializer).map(SessionId::from_bytes)
+    }
+}
+
+macro_rules! as_number {
+    ($module:ident, $type:ty, $($variant:path = $number:literal),+) => {
+        mod $module {
+            use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+            pub fn serialize<S: Serializer>(value: &$type, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u8(match value {
+                    $($variant => $number,)+
+                })
+            }
+
+            pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                match u8::deserialize(deserializer)? {
+                    $($number => Ok($variant),)+
+                    other => Err(D::Error::custom(format!("{other} stands for nothing here"))),
+                }
+            }
+        }
+    };
+}
+
+as_number!(
+    as_kind,
+    crate::oci::ManifestKind,
+    crate::oci::ManifestKind::Image = 1,
+    crate::oci::ManifestKind::Index = 2,
+    crate::oci::ManifestKind::Artifact = 3
+);
+as_number!(
+    as_role,
+    crate::oci::Role,
+    crate::oci::Role::Config = 1,
+    crate::oci::Role::Layer = 2,
+    crate::oci::Role::Child = 3
+);
+as_number!(
+    as_algorithm,
+    crate::oci::Algorithm,
+    crate::oci::Algorithm::Sha256 = 1,
+    crate::oci::Algorithm::Sha512 = 2
+);

@@ -1,0 +1,99 @@
+//! Every table of the ledger: its key, its record, and what the presence of a row means.
+
+use super::codec::{Raw, Value};
+use super::engine::TableId;
+use super::key::{Key, QueueKind, RepoId};
+use super::records::{
+    BlobRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
+    TagRecord, TombstoneRecord, UploadRecord,
+};
+use crate::oci::{Digest, RepositoryName, SessionId, Tag};
+use std::marker::PhantomData;
+
+/// A table: the rows of one [`TableId`] with the types of their keys and values.
+#[derive(Debug)]
+pub struct Table<K, V> {
+    id: TableId,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Key, V: Value> Table<K, V> {
+    const fn new(id: TableId) -> Self {
+        Self { id, types: PhantomData }
+    }
+
+    /// Which rows these are.
+    #[must_use]
+    pub const fn id(&self) -> TableId {
+        self.id
+    }
+}
+
+/// `()` -> the schema's version. One row.
+pub const SCHEMA: Table<(), SchemaRecord> = Table::new(TableId::Schema);
+
+/// name -> repository number. A row exists for every repository that was ever written to.
+pub const REPOSITORY_BY_NAME: Table<RepositoryName, Number> = Table::new(TableId::RepositoryByName);
+
+/// repository number -> its name.
+pub const REPOSITORY: Table<RepoId, RepositoryRecord> = Table::new(TableId::Repository);
+
+/// name -> `()`: the repositories with a visible manifest, in the order of `_catalog`.
+pub const CATALOG: Table<RepositoryName, ()> = Table::new(TableId::Catalog);
+
+/// digest -> the stored blob's file. No row, no blob.
+pub const BLOB: Table<Digest, BlobRecord> = Table::new(TableId::Blob);
+
+/// (repository, digest) -> a visible manifest.
+pub const MANIFEST: Table<(RepoId, Digest), ManifestRecord> = Table::new(TableId::Manifest);
+
+/// (repository, digest) -> the manifest exactly as it was pushed.
+pub const MANIFEST_BYTES: Table<(RepoId, Digest), Raw> = Table::new(TableId::ManifestBytes);
+
+/// (repository, tag) -> the manifest it names.
+pub const TAG: Table<(RepoId, Tag), TagRecord> = Table::new(TableId::Tag);
+
+/// (repository, manifest, tag) -> `()`: the tags of a manifest.
+pub const TAG_OF: Table<(RepoId, Digest, Tag), ()> = Table::new(TableId::TagOf);
+
+/// (repository, manifest, referenced digest) -> how and what: a manifest's references.
+pub const REFERENCE: Table<(RepoId, Digest, Digest), ReferenceRecord> = Table::new(TableId::Reference);
+
+/// (blob, repository, manifest) -> `()`: who needs a blob (I7), and so where it is linked (I10).
+pub const BLOB_USER: Table<(Digest, RepoId, Digest), ()> = Table::new(TableId::BlobUser);
+
+/// (repository, child manifest, index) -> `()`: which indexes list a manifest.
+pub const PARENT: Table<(RepoId, Digest, Digest), ()> = Table::new(TableId::Parent);
+
+/// (repository, subject, referrer) -> the referrer's descriptor. The subject need not exist.
+pub const REFERRER: Table<(RepoId, Digest, Digest), ReferrerRecord> = Table::new(TableId::Referrer);
+
+/// (blob, repository) -> a lease: the blob is linked there though no manifest needs it yet.
+pub const LEASE: Table<(Digest, RepoId), LeaseRecord> = Table::new(TableId::Lease);
+
+/// session -> an open upload.
+pub const UPLOAD: Table<SessionId, UploadRecord> = Table::new(TableId::Upload);
+
+/// (repository, session) -> `()`: the open uploads of a repository.
+pub const UPLOAD_OF: Table<(RepoId, SessionId), ()> = Table::new(TableId::UploadOf);
+
+/// (due in ms since the epoch, kind, blob, repository) -> `()`: what the collector looks at, and from when on.
+/// The repository is 0 where the kind has none.
+pub const QUEUE: Table<(u64, QueueKind, Digest, RepoId), ()> = Table::new(TableId::Queue);
+
+/// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).
+pub const TOMBSTONE: Table<(Digest, SessionId), TombstoneRecord> = Table::new(TableId::Tombstone);
+
+/// A bare number as a row's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(pub u64);
+
+impl Value for Number {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, super::codec::CodecError> {
+        u64::from_key(bytes).map(Self)
+    }
+}
