@@ -1,0 +1,243 @@
+//! The data directory: its layout, its lock, and what is refused about it before anything is read.
+
+use super::{Location, synced};
+use crate::oci::{Algorithm, SessionId};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Only the owner reads what is stored.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Only the owner reads what is stored.
+const FILE_MODE: u32 = 0o600;
+
+/// Why a data directory cannot be used, in words for the one who starts the program.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDirError {
+    /// Another process holds the lock.
+    #[error(
+        "{dir} is in use by process {pid}; stop that one first (kill {pid}), or choose another directory with \
+         --data"
+    )]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// Who holds it.
+        pid: String,
+    },
+    /// There is nothing at the path, and the command does not make a new registry.
+    #[error(
+        "{0} is not a data directory: it has no ledger; name the directory of `wharfinger serve` with --data"
+    )]
+    Absent(PathBuf),
+    /// Something in it cannot be made, read or written.
+    #[error("{path} cannot be used as part of the data directory: {source}; {advice}")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// A symbolic link stands where a directory or file of ours belongs: whoever planted it would decide what
+    /// we write.
+    #[error("{0} is a symbolic link; nothing inside the data directory may be one: put the real thing there")]
+    SymbolicLink(PathBuf),
+    /// uploads/ and blobs/ cannot share files by hard links.
+    #[error(
+        "{uploads} and {blobs} are on different file systems; a finished upload is linked from one into the \
+         other, so keep both on one file system (mount the whole data directory, not a part of it)"
+    )]
+    FileSystems {
+        /// Where uploads are staged.
+        uploads: PathBuf,
+        /// Where blobs are kept.
+        blobs: PathBuf,
+    },
+}
+
+/// An open, locked data directory. The lock ends when this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without a
+    /// ledger is refused.
+    pub fn open(root: &Path, create: bool) -> Result<Self, OpenDirError> {
+        if !create && !root.join("ledger/ledger.redb").is_file() {
+            return Err(OpenDirError::Absent(root.to_path_buf()));
+        }
+        make_directory(root, true)?;
+        let lock = take_lock(root)?;
+        let dir = Self { root: root.to_path_buf(), _lock: lock };
+        dir.make_layout().map_err(|error| match error {
+            MakeError::Refused(refusal) => refusal,
+            MakeError::Io(path, source) => io_refusal(&path, source),
+        })?;
+        dir.check_file_systems()?;
+        Ok(dir)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Opens the ledger's file, making an empty one where there is none.
+    pub fn ledger_file(&self) -> Result<File, OpenDirError> {
+        let path = self.root.join("ledger/ledger.redb");
+        refuse_link(&path)?;
+        let open = || {
+            let file = options().create(true).truncate(false).open(&path)?;
+            sync_directory(&self.root.join("ledger"))?;
+            Ok(file)
+        };
+        open().map_err(|source| io_refusal(&path, source))
+    }
+
+    pub(super) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// Where a session's bytes are staged.
+    pub(super) fn staging_path(&self, session: SessionId) -> PathBuf {
+        self.uploads().join(session.to_string())
+    }
+
+    /// Where a finished session's bytes wait for their row.
+    pub(super) fn sealed_path(&self, location: &Location) -> PathBuf {
+        self.uploads().join(format!("{}.{}", location.session, location.digest.hex()))
+    }
+
+    /// Where a blob's bytes stay.
+    pub(super) fn blob_path(&self, location: &Location) -> PathBuf {
+        self.blobs().join(location.path())
+    }
+
+    fn make_layout(&self) -> Result<(), MakeError> {
+        for part in ["ledger", "uploads", "blobs"] {
+            make_directory(&self.root.join(part), false)?;
+        }
+        for algorithm in Algorithm::ALL {
+            let directory = self.blobs().join(algorithm.as_str());
+            let mut made = make_directory(&directory, false)?;
+            for prefix in 0..=255_u8 {
+                made |= make_directory(&directory.join(format!("{prefix:02x}")), false)?;
+            }
+            if made {
+                sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
+            }
+        }
+        for directory in [self.blobs(), self.root.clone()] {
+            sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    fn check_file_systems(&self) -> Result<(), OpenDirError> {
+        let device =
+            |path: &Path| path.metadata().map(|found| found.dev()).map_err(|source| io_refusal(path, source));
+        let (uploads, blobs) = (self.uploads(), self.blobs());
+        let blobs_device = device(&blobs)?;
+        let mut same = device(&uploads)? == blobs_device;
+        for algorithm in Algorithm::ALL {
+            same &= device(&blobs.join(algorithm.as_str()))? == blobs_device;
+        }
+        if same { Ok(()) } else { Err(OpenDirError::FileSystems { uploads, blobs }) }
+    }
+}
+
+enum MakeError {
+    Refused(OpenDirError),
+    Io(PathBuf, io::Error),
+}
+
+impl From<OpenDirError> for MakeError {
+    fn from(refusal: OpenDirError) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
+    let advice = match source.kind() {
+        ErrorKind::PermissionDenied => {
+            "give it to the user that runs the registry (chown -R), or choose another directory with --data"
+        }
+        ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another directory with --data",
+        ErrorKind::StorageFull => "free some space first",
+        _ => "choose another directory with --data",
+    };
+    OpenDirError::Io { path: path.to_path_buf(), source, advice }
+}
+
+/// Makes a directory of ours unless it is there, and says whether it did. `with_parents`: also those above, as
+/// `mkdir -p` does.
+fn make_directory(path: &Path, with_parents: bool) -> Result<bool, OpenDirError> {
+    if !with_parents {
+        refuse_link(path)?;
+    }
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let mut builder = DirBuilder::new();
+    builder.mode(DIRECTORY_MODE).recursive(with_parents);
+    match builder.create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_refusal(path, error)),
+        _ => Ok(true),
+    }
+}
+
+fn refuse_link(path: &Path) -> Result<(), OpenDirError> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the lock on DATA/LOCK and writes our process id into it.
+fn take_lock(root: &Path) -> Result<File, OpenDirError> {
+    let path = root.join("LOCK");
+    refuse_link(&path)?;
+    let mut file =
+        options().create(true).truncate(false).open(&path).map_err(|source| io_refusal(&path, source))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        // The holder writes its id right after it took the lock; between the two the file is empty or old.
+        drop(file.read_to_string(&mut pid));
+        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+        return Err(OpenDirError::Held { dir: root.to_path_buf(), pid });
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(|source| io_refusal(&path, source))?;
+    Ok(file)
+}
+
+/// How a file of ours is opened: for reading and writing, only for its owner, never through a link.
+pub(super) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
+    options.read(true).write(true).mode(FILE_MODE).custom_flags(no_follow);
+    options
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = File::open(path)?;
+    synced(directory.sync_all())
+}

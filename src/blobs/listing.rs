@@ -1,0 +1,102 @@
+//! What lies in the data directory, for the start and for `verify`.
+
+use super::Location;
+use super::data_dir::{DataDir, sync_directory};
+use super::staging::remove_if_there;
+use crate::oci::{Algorithm, Digest, SessionId};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// An entry of uploads/.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UploadEntry {
+    /// An open session's file with its present size.
+    Staging(SessionId, u64),
+    /// A finished session's file, whose final name and row may or may not exist.
+    Sealed(Location),
+    /// Nothing of ours.
+    Foreign(PathBuf),
+}
+
+fn digest_of_hex(hex: &str) -> Option<Digest> {
+    let of = |algorithm: Algorithm| Digest::parse(&format!("{}:{hex}", algorithm.as_str())).ok();
+    Algorithm::ALL.into_iter().find_map(of)
+}
+
+fn parse_upload(name: &str, size: u64) -> Option<UploadEntry> {
+    match name.split_once('.') {
+        None => SessionId::parse(name).map(|session| UploadEntry::Staging(session, size)),
+        Some((session, hex)) => {
+            let (session, digest) = (SessionId::parse(session)?, digest_of_hex(hex)?);
+            Some(UploadEntry::Sealed(Location { digest, session }))
+        }
+    }
+}
+
+impl DataDir {
+    /// Lists uploads/.
+    pub fn list_uploads(&self) -> io::Result<Vec<UploadEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.uploads())? {
+            let entry = entry?;
+            let size = entry.metadata()?.len();
+            let parsed = entry.file_name().to_str().and_then(|name| parse_upload(name, size));
+            entries.push(parsed.unwrap_or_else(|| UploadEntry::Foreign(entry.path())));
+        }
+        Ok(entries)
+    }
+
+    /// Lists the files below blobs/ of one algorithm and first byte. The error names a file that is none of ours.
+    pub fn list_blobs(
+        &self,
+        algorithm: Algorithm,
+        prefix: u8,
+    ) -> io::Result<Vec<Result<(Location, u64), PathBuf>>> {
+        let directory = self.blobs().join(algorithm.as_str()).join(format!("{prefix:02x}"));
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let size = entry.metadata()?.len();
+            let name = entry.file_name();
+            let location = name.to_str().and_then(|name| Location::parse(algorithm.as_str(), name));
+            files.push(location.map(|location| (location, size)).ok_or_else(|| entry.path()));
+        }
+        Ok(files)
+    }
+
+    /// Unlinks the file of a session that is over.
+    pub fn remove_staging(&self, session: SessionId) -> io::Result<()> {
+        remove_if_there(&self.staging_path(session))
+    }
+
+    /// Unlinks the name in uploads/ of a finished session whose row is committed.
+    pub fn remove_sealed(&self, location: &Location) -> io::Result<()> {
+        remove_if_there(&self.sealed_path(location))
+    }
+
+    /// Takes back the end of a session that no row knows of: its bytes are an open upload again. The name that
+    /// could be taken for a blob goes first.
+    pub fn unseal(&self, location: &Location) -> io::Result<()> {
+        remove_if_there(&self.blob_path(location))?;
+        sync_directory(&self.blobs().join(location.directory()))?;
+        fs::rename(self.sealed_path(location), self.staging_path(location.session))?;
+        sync_directory(&self.uploads())
+    }
+
+    /// Both names of a finished session that nothing knows of go.
+    pub fn remove_debris(&self, location: &Location) -> io::Result<()> {
+        remove_if_there(&self.blob_path(location))?;
+        sync_directory(&self.blobs().join(location.directory()))?;
+        remove_if_there(&self.sealed_path(location))
+    }
+
+    /// Whether a blob's file is there, and how large it is.
+    pub fn blob_size(&self, location: &Location) -> io::Result<Option<u64>> {
+        match fs::symlink_metadata(self.blob_path(location)) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Reading a stored file.
+
+use super::data_dir::{DataDir, options};
+use super::staging::remove_if_there;
+use super::{Location, data_dir::sync_directory};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+
+/// An open blob. It can be read to its end whatever becomes of its name.
+#[derive(Debug)]
+pub struct BlobFile {
+    file: File,
+    size: u64,
+}
+
+impl BlobFile {
+    pub(super) fn of(file: File, size: u64) -> Self {
+        Self { file, size }
+    }
+
+    /// How many bytes it has, as its row says.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads from `offset` into `buffer`, less than it takes only at the blob's end. A file that ends before
+    /// its row says is an error, never a short read: nobody may take the part for the whole.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.size.saturating_sub(offset);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        self.file.read_exact_at(&mut buffer[..count], offset)?;
+        Ok(count)
+    }
+}
+
+impl DataDir {
+    /// Opens the file of a blob whose row says `size`.
+    pub fn open_blob(&self, location: &Location, size: u64) -> io::Result<BlobFile> {
+        let file = options().write(false).open(self.blob_path(location))?;
+        let found = file.metadata()?.len();
+        if found != size {
+            let words = format!("{} has {found} bytes, its row says {size}", location.path().display());
+            return Err(io::Error::new(ErrorKind::InvalidData, words));
+        }
+        Ok(BlobFile { file, size })
+    }
+
+    /// Unlinks a file whose tombstone is committed. Not durable until [`DataDir::sync_unlinked`].
+    pub fn unlink_blob(&self, location: &Location) -> io::Result<()> {
+        remove_if_there(&self.blob_path(location))
+    }
+
+    /// Makes the unlinking of these files durable, each directory synced once.
+    pub fn sync_unlinked<'a>(&self, locations: impl Iterator<Item = &'a Location>) -> io::Result<()> {
+        let directories: BTreeSet<_> = locations.map(Location::directory).collect();
+        directories.iter().try_for_each(|directory| sync_directory(&self.blobs().join(directory)))
+    }
+}

@@ -1,0 +1,138 @@
+//! Ledger and files as one thing: the only place that begins and commits transactions.
+//!
+//! [`Store::read`] gives one committed snapshot, [`Store::write`] runs a closure in a transaction and returns
+//! when its outcome is durable. What must happen outside the ledger because of a commit is queued on the
+//! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
+
+mod error;
+mod files;
+mod recover;
+mod rows;
+
+pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Staging, UploadEntry};
+pub use crate::meta::tables;
+pub use crate::meta::{KeyRange, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, codec::Raw, records};
+pub use error::{OpenError, StoreError};
+pub use files::{NewFile, Stored};
+pub use recover::Recovery;
+pub use rows::{end_upload, put_upload};
+
+use crate::blobs;
+use crate::meta::engine::redb::RedbEngine;
+use crate::meta::engine::{Engine, Verdict, WriteError};
+use crate::meta::tx::{Effect, Effects};
+use std::sync::{Arc, Mutex};
+
+/// Called when the disk failed and nothing more may be acknowledged: it ends the process.
+pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How a store is opened.
+pub struct StoreOptions {
+    /// The most memory that the ledger's page cache takes, in bytes.
+    pub ledger_cache_bytes: usize,
+    /// What to do when the disk failed.
+    pub on_failure: OnFailure,
+}
+
+/// The open registry of one data directory.
+pub struct Store {
+    // Dropped in this order: the ledger closes before the directory's lock ends.
+    engine: Box<dyn Engine>,
+    dir: Arc<DataDir>,
+    on_failure: OnFailure,
+}
+
+impl Store {
+    /// Opens the ledger of a locked directory and brings it to the present schema. Files are left alone until
+    /// [`Store::recover`].
+    pub fn open(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
+        let file = dir.ledger_file()?;
+        let on_failure = Arc::clone(&options.on_failure);
+        let engine =
+            RedbEngine::open(file, options.ledger_cache_bytes, Box::new(move |reason| on_failure(reason)));
+        let engine = engine.map_err(|error| OpenError::ledger(dir.root(), &error))?;
+        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Reads one committed state. Whatever `read` is asked, its answers agree with each other.
+    pub fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&Snapshot) -> Result<T, E>) -> Result<T, E> {
+        read(&self.snapshot()?)
+    }
+
+    /// The committed state of now. Hold it for a page of rows, not for a stream.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::new(self.engine.snapshot().map_err(MetaError::from)?))
+    }
+
+    /// Runs `write` in a transaction and returns when its outcome, success or refusal, is durable.
+    ///
+    /// The closure may be run again, so it has no effect outside the transaction, reads no clock and draws no
+    /// random number. An error undoes all that it changed.
+    pub fn write<T, E>(
+        &self,
+        mut write: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let effects = Arc::new(Mutex::new(Effects::default()));
+        let outcome = Arc::new(Mutex::new(None));
+        let (queued, result) = (Arc::clone(&effects), Arc::clone(&outcome));
+        let written = self.engine.write(Box::new(move |rows| {
+            take(&queued);
+            let decided = write(&mut Tx::new(rows, &queued));
+            let verdict = if decided.is_ok() { Verdict::Keep } else { Verdict::Undo };
+            *result.lock().expect("nothing panics while it is held") = Some(decided);
+            verdict
+        }));
+        match written {
+            Ok(()) => {
+                let decided = outcome.lock().expect("nothing panics while it is held").take();
+                let decided = decided.expect("the engine ran the closure before it answered");
+                let effects = take(&effects);
+                run(if decided.is_ok() { effects.after_commit } else { effects.on_abort });
+                decided
+            }
+            Err(WriteError::Panicked(words)) => {
+                run(take(&effects).on_abort);
+                Err(StoreError::Panicked(words).into())
+            }
+            // Whether it is on disk is decided at the next start: neither effect may run.
+            Err(WriteError::Engine(error)) => Err(StoreError::Meta(error.into()).into()),
+        }
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// Judges a failed write or sync of a file. No room is the client's to know; a failed sync or an error of the
+    /// device means that the disk cannot be trusted, and ends the process.
+    #[must_use]
+    pub fn disk_error(&self, error: std::io::Error) -> StoreError {
+        if blobs::is_full(&error) {
+            return StoreError::Full;
+        }
+        if blobs::is_fatal(&error) {
+            let words = format!("writing below {} failed: {error}", self.dir.root().display());
+            log::error!("{words}");
+            (self.on_failure)(&words);
+        }
+        StoreError::Io(error)
+    }
+}
+
+fn take(effects: &Mutex<Effects>) -> Effects {
+    std::mem::take(&mut effects.lock().expect("no effect runs while the queue is held"))
+}
+
+fn run(effects: Vec<Effect>) {
+    for effect in effects {
+        effect();
+    }
+}
