@@ -1,0 +1,144 @@
+//! Deleting: a tag, a manifest with its tags, a blob's link. What is deleted is out of sight with the commit.
+//!
+//! Blob rows and files stay for the collector, which is told by the queue.
+
+use super::Registry;
+use super::error::Error;
+use super::links::{self, Judge};
+use super::repositories;
+use crate::oci::{Digest, Reference, RepositoryName, Tag};
+use crate::store::records::Target;
+use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, TAG, TAG_OF};
+use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
+
+/// How many of those who need a thing are named when its deletion is refused.
+const NEEDED_BY_NAMED: usize = 10;
+
+/// How many tags of a manifest go in one transaction.
+const TAGS_AT_ONCE: usize = 1000;
+
+impl Registry {
+    /// Deletes a tag, and nothing but the tag.
+    pub fn delete_tag(&self, name: &RepositoryName, tag: &Tag) -> Result<(), Error> {
+        let (name, tag) = (name.clone(), tag.clone());
+        self.store.write(move |tx| {
+            let unknown = || Error::ManifestUnknown {
+                repository: name.clone(),
+                reference: Reference::Tag(tag.clone()),
+            };
+            let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
+            tx.lock(repository)?;
+            if remove_tag(tx, repository, &tag)? { Ok(()) } else { Err(unknown()) }
+        })
+    }
+
+    /// Deletes a manifest and every tag that names it. Returns those tags.
+    pub fn delete_manifest(&self, name: &RepositoryName, digest: Digest) -> Result<Vec<Tag>, Error> {
+        let now_ms = self.clock.now_ms();
+        let mut gone = Vec::new();
+        loop {
+            let name = name.clone();
+            // Very many tags go in pieces, as if each were deleted by its name; the last go with the manifest.
+            let (tags, done) = self.store.write(move |tx| {
+                let repository = check_deletable(tx, &name, digest)?;
+                let tags = tags_of(tx, repository, digest)?;
+                for tag in &tags {
+                    let removed = remove_tag(tx, repository, tag)?;
+                    assert!(removed, "a tag stands in both directions");
+                }
+                let done = tags.len() < TAGS_AT_ONCE;
+                if done {
+                    remove_manifest(tx, &name, repository, digest, now_ms)?;
+                }
+                Ok::<_, Error>((tags, done))
+            })?;
+            gone.extend(tags);
+            if done {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// Takes a blob out of the repository, unless a manifest there needs it.
+    pub fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<(), Error> {
+        let (name, now_ms) = (name.clone(), self.clock.now_ms());
+        self.store.write(move |tx| {
+            let unknown = || Error::BlobUnknown { repository: name.clone(), digest };
+            let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
+            tx.lock(repository)?;
+            links::linked_blob(tx, repository, digest, now_ms, Judge::ToTheEnd)?.ok_or_else(unknown)?;
+            let users = tx.page(&BLOB_USER, &KeyRange::prefix(&(digest, repository)), NEEDED_BY_NAMED)?;
+            if !users.is_empty() {
+                let needed_by = users.into_iter().map(|((_, _, manifest), ())| manifest).collect();
+                return Err(Error::InUse { repository: name.clone(), digest, needed_by });
+            }
+            let leased = links::end_lease(tx, repository, digest)?;
+            assert!(leased, "what is linked without a manifest is linked by a lease");
+            links::queue_if_unneeded(tx, digest, now_ms)
+        })
+    }
+}
+
+/// The repository of a manifest that is there and that no index of the repository lists.
+fn check_deletable(tx: &mut Tx<'_>, name: &RepositoryName, digest: Digest) -> Result<RepoId, Error> {
+    let unknown =
+        || Error::ManifestUnknown { repository: name.clone(), reference: Reference::Digest(digest) };
+    let repository = repositories::find(tx, name)?.ok_or_else(unknown)?;
+    tx.lock(repository)?;
+    if !tx.contains(&MANIFEST, &(repository, digest))? {
+        return Err(unknown());
+    }
+    let parents = tx.page(&PARENT, &KeyRange::prefix(&(repository, digest)), NEEDED_BY_NAMED)?;
+    if parents.is_empty() {
+        return Ok(repository);
+    }
+    let needed_by = parents.into_iter().map(|((_, _, index), ())| index).collect();
+    Err(Error::InUse { repository: name.clone(), digest, needed_by })
+}
+
+fn tags_of(tx: &Tx<'_>, repository: RepoId, digest: Digest) -> Result<Vec<Tag>, MetaError> {
+    let page = tx.page(&TAG_OF, &KeyRange::prefix(&(repository, digest)), TAGS_AT_ONCE)?;
+    Ok(page.into_iter().map(|((_, _, tag), ())| tag).collect())
+}
+
+fn remove_tag(tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<bool, MetaError> {
+    let Some(record) = tx.remove(&TAG, &(repository, tag.clone()))? else { return Ok(false) };
+    let removed = tx.remove(&TAG_OF, &(repository, record.digest, tag.clone()))?;
+    assert!(removed.is_some(), "a tag stands in both directions");
+    Ok(true)
+}
+
+/// Removes the manifest and every row that is there because of it.
+fn remove_manifest(
+    tx: &mut Tx<'_>,
+    name: &RepositoryName,
+    repository: RepoId,
+    digest: Digest,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let key = (repository, digest);
+    let record = tx.remove(&MANIFEST, &key)?.expect("it was looked at in this transaction");
+    let bytes = tx.remove(&MANIFEST_BYTES, &key)?;
+    assert!(bytes.is_some(), "a manifest's row and its bytes are written and removed together");
+    let references = tx.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)?;
+    for ((_, _, referenced), reference) in references {
+        tx.remove(&REFERENCE, &(repository, digest, referenced))?;
+        match reference.target {
+            Target::Blob => {
+                let user = tx.remove(&BLOB_USER, &(referenced, repository, digest))?;
+                assert!(user.is_some(), "a reference stands in both directions");
+                links::queue_if_unneeded(tx, referenced, now_ms)?;
+            }
+            Target::Manifest => {
+                let parent = tx.remove(&PARENT, &(repository, referenced, digest))?;
+                assert!(parent.is_some(), "a reference stands in both directions");
+            }
+            Target::Absent => {}
+        }
+    }
+    if let Some(subject) = record.subject {
+        let referrer = tx.remove(&REFERRER, &(repository, subject, digest))?;
+        assert!(referrer.is_some(), "a manifest with a subject is its referrer");
+    }
+    Ok(repositories::settle_catalog(tx, name, repository)?)
+}

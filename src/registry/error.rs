@@ -1,0 +1,127 @@
+//! Everything the registry refuses or fails at. `http::error` has the one table of what clients see of it.
+
+use crate::oci::{Digest, ManifestError, Reference, RepositoryName, Role, SessionId};
+use crate::store::{MetaError, StoreError};
+
+/// A reference of a pushed manifest that nothing in the repository answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingReference {
+    /// What is missing.
+    pub digest: Digest,
+    /// What it would be to the manifest.
+    pub role: Role,
+}
+
+/// Why a request is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No repository of that name has anything to show.
+    #[error("repository {0} is not known to this registry")]
+    RepositoryUnknown(RepositoryName),
+    /// The repository has no such manifest or tag.
+    #[error("{repository} has no manifest {reference}")]
+    ManifestUnknown {
+        /// Where it was looked for.
+        repository: RepositoryName,
+        /// What was looked for.
+        reference: Reference,
+    },
+    /// The blob is not linked in the repository, whether or not others have it.
+    #[error("{repository} has no blob {digest}")]
+    BlobUnknown {
+        /// Where it was looked for.
+        repository: RepositoryName,
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// The manifest references what is not in the repository.
+    #[error("the manifest references {} objects that are not in {repository}: push them first", missing.len())]
+    ReferencesMissing {
+        /// Where they were looked for.
+        repository: RepositoryName,
+        /// Each of them once.
+        missing: Vec<MissingReference>,
+    },
+    /// The manifest states another size than the object it references has.
+    #[error("the manifest says that {digest} has {stated} bytes, it has {stored}")]
+    ReferenceSize {
+        /// What is referenced.
+        digest: Digest,
+        /// The size in the manifest.
+        stated: u64,
+        /// The size of what is stored.
+        stored: u64,
+    },
+    /// The manifest is not one that can be kept.
+    #[error(transparent)]
+    ManifestInvalid(#[from] ManifestError),
+    /// The manifest is larger than the limit.
+    #[error("a manifest may have {max_bytes} bytes (setting manifest_max_bytes)")]
+    ManifestTooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The same bytes are stored under another media type.
+    #[error("{digest} is stored as {stored}; push it as that, or delete it first")]
+    ManifestConflict {
+        /// The manifest.
+        digest: Digest,
+        /// The media type it has.
+        stored: String,
+    },
+    /// The bytes do not hash to the digest that was named.
+    #[error("the content's digest is {actual}, {expected} was named")]
+    DigestMismatch {
+        /// What was named.
+        expected: Digest,
+        /// What the bytes hash to.
+        actual: Digest,
+    },
+    /// The session does not exist here: never, not in this repository, or no longer.
+    #[error("upload {0} is not known: it was finished, cancelled or idle for too long; begin a new one")]
+    UploadUnknown(SessionId),
+    /// Another request is writing to the session.
+    #[error("another request is writing to upload {0}; try again when it has ended")]
+    UploadBusy(SessionId),
+    /// A chunk does not begin where the session ends.
+    #[error("upload {session} goes on at byte {offset}, the request's range begins elsewhere")]
+    RangeMismatch {
+        /// The session.
+        session: SessionId,
+        /// Where it goes on.
+        offset: u64,
+    },
+    /// The body has another length than its range.
+    #[error(
+        "the body has another length than its Content-Range; upload {session} still goes on at byte {offset}"
+    )]
+    RangeLength {
+        /// The session.
+        session: SessionId,
+        /// Where it goes on.
+        offset: u64,
+    },
+    /// Manifests of the repository need what was to be deleted.
+    #[error("{digest} is needed by {} of {repository}: delete those first", list(needed_by))]
+    InUse {
+        /// The repository.
+        repository: RepositoryName,
+        /// What was to be deleted.
+        digest: Digest,
+        /// Who needs it: the first few.
+        needed_by: Vec<Digest>,
+    },
+    /// Ledger or files failed, or there is no room.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<MetaError> for Error {
+    fn from(error: MetaError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+fn list(digests: &[Digest]) -> String {
+    digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

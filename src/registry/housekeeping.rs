@@ -1,0 +1,58 @@
+//! What is done without a request: at the start, and every now and then.
+
+use super::Registry;
+use super::error::Error;
+use crate::oci::SessionId;
+use crate::store::tables::UPLOAD;
+use crate::store::{KeyRange, Read, Recovery};
+
+/// How many upload rows are looked at in one snapshot.
+const PAGE_ROWS: usize = 512;
+
+impl Registry {
+    /// Brings the files in line with the ledger after whatever happened before this start.
+    pub fn recover(&self) -> Result<Recovery, Error> {
+        let mut found = self.store.recover()?;
+        let ended = self.end_idle_uploads()?;
+        found.open_sessions = found.open_sessions.saturating_sub(ended);
+        Ok(found)
+    }
+
+    /// Ends idle uploads and unlinks what has a tombstone.
+    pub fn keep_house(&self) -> Result<(), Error> {
+        let ended = self.end_idle_uploads()?;
+        let swept = self.store.sweep_tombstones()?;
+        if ended + swept > 0 {
+            log::info!("ended {ended} idle uploads, unlinked {swept} files");
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions that nobody wrote to for `upload_idle_secs`; says how many.
+    fn end_idle_uploads(&self) -> Result<usize, Error> {
+        let idle_ms = self.settings.upload_idle_secs * 1000;
+        let now_ms = self.clock.now_ms();
+        let mut ended = 0;
+        let mut range = KeyRange::all();
+        loop {
+            let page = self.store.read(|rows| Ok::<_, Error>(rows.page(&UPLOAD, &range, PAGE_ROWS)?))?;
+            let Some((last, _)) = page.last() else { return Ok(ended) };
+            range = range.after(last);
+            for (session, upload) in page {
+                if upload.touched_at_ms.saturating_add(idle_ms) <= now_ms && self.end_unclaimed(session)? {
+                    ended += 1;
+                }
+            }
+        }
+    }
+
+    /// Ends a session unless a request is writing to it right now.
+    fn end_unclaimed(&self, session: SessionId) -> Result<bool, Error> {
+        let Some((_claim, _)) = self.live.claim(session) else { return Ok(false) };
+        match self.end_session(session) {
+            // It was finished or cancelled since the page was read.
+            Err(Error::UploadUnknown(_)) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+}

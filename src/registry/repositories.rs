@@ -1,0 +1,45 @@
+//! Names and numbers of repositories.
+
+use super::Registry;
+use super::error::Error;
+use crate::oci::RepositoryName;
+use crate::store::records::RepositoryRecord;
+use crate::store::tables::{CATALOG, MANIFEST, Number, REPOSITORY, REPOSITORY_BY_NAME};
+use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
+
+impl Registry {
+    /// Whether the repository has anything to show: it does while it has a visible manifest.
+    pub fn repository_exists(&self, name: &RepositoryName) -> Result<bool, Error> {
+        self.store.read(|rows| Ok(rows.contains(&CATALOG, name)?))
+    }
+}
+
+/// The number of a repository that was written to before.
+pub fn find(rows: &impl Read, name: &RepositoryName) -> Result<Option<RepoId>, MetaError> {
+    Ok(rows.get(&REPOSITORY_BY_NAME, name)?.map(|number: Number| RepoId(number.0)))
+}
+
+/// The number of a repository; `fresh` becomes it where it has none.
+pub fn find_or_create(
+    tx: &mut Tx<'_>,
+    name: &RepositoryName,
+    fresh: RepoId,
+    now_ms: u64,
+) -> Result<RepoId, MetaError> {
+    if let Some(present) = find(tx, name)? {
+        return Ok(present);
+    }
+    tx.put(&REPOSITORY_BY_NAME, name, &Number(fresh.0))?;
+    let repository = RepositoryRecord { name: name.clone(), created_at_ms: now_ms };
+    let created = tx.insert_if_absent(&REPOSITORY, &fresh, &repository)?;
+    assert!(created, "a number drawn from 2^64 was drawn before");
+    Ok(fresh)
+}
+
+/// Puts the repository into the catalog or takes it out, as it has a visible manifest or not.
+pub fn settle_catalog(tx: &mut Tx<'_>, name: &RepositoryName, repository: RepoId) -> Result<(), MetaError> {
+    match tx.first(&MANIFEST, &KeyRange::prefix(&repository))? {
+        Some(_) => tx.put(&CATALOG, name, &()),
+        None => tx.remove(&CATALOG, name).map(drop),
+    }
+}
