@@ -1,0 +1,90 @@
+//! The conformance suite of the OCI distribution specification.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::process;
+use crate::registry::Kind;
+use crate::scene::{Outcome, Scene, Step, ensure, steps, text};
+use crate::tools;
+
+/// A suite that ran little proves little.
+const PASSED_MIN: usize = 700;
+
+steps! {
+    "conformance" needs ["conformance"];
+    version_1_1: "the OCI conformance suite, version 1.1: no test fails";
+}
+
+/// The next specification is not out: its tests inform, they do not decide.
+#[test]
+fn draft_of_the_next_version() {
+    let report = |scene: &Scene| {
+        let totals = run_suite(scene, "dev")?;
+        tools::say(&format!("conformance dev: {} (not asserted)", totals.shown()));
+        Ok(())
+    };
+    let step =
+        Step { client: "conformance", name: "dev", title: "dev", needs: &["conformance"], run: report };
+    match step.run_on(Kind::Wharfinger) {
+        Outcome::Passed => {}
+        Outcome::Failed(reason) => tools::say(&format!("conformance dev did not run: {reason}")),
+        Outcome::Skipped(reason) => tools::skip("clients::conformance::dev", &reason),
+    }
+}
+
+fn version_1_1(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    let totals = run_suite(scene, "1.1")?;
+    tools::say(&format!("conformance 1.1 of {}: {}", scene.registry.kind(), totals.shown()));
+    ensure!(totals.failed == 0, "{}, see {}", totals.shown(), totals.report.display());
+    ensure!(totals.passed >= PASSED_MIN, "only {} tests passed", totals.passed);
+    Ok(())
+}
+
+struct Totals {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    report: PathBuf,
+}
+
+impl Totals {
+    fn shown(&self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Runs the suite and keeps its report under `target/conformance`.
+fn run_suite(scene: &Scene, version: &str) -> Result<Totals, Box<dyn Error>> {
+    let folder = format!("target/conformance/{}-{version}", scene.registry.kind());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    // What an earlier run left must not pass for this one's.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let mut suite = tools::command("conformance");
+    // It runs in a folder of its own because it takes a configuration from where it is.
+    suite.env_clear().current_dir(scene.folder("empty")?);
+    suite.env("OCI_REGISTRY", scene.registry.addr()).env("OCI_TLS", "disabled");
+    suite.env("OCI_REPO1", "conformance/first").env("OCI_REPO2", "conformance/second");
+    suite.env("OCI_VERSION", version).env("OCI_RESULTS_DIR", text(&folder));
+    let finished = process::finish(&mut suite)?;
+    fs::write(folder.join("output.txt"), finished.everything())?;
+    // It ends with success even when it could not start, so only the report counts.
+    let junit = fs::read_to_string(folder.join("junit.xml"))
+        .map_err(|error| format!("the suite wrote no report ({error}):\n{}", finished.everything()))?;
+    let suite = junit.lines().find(|line| line.contains("<testsuite ")).ok_or("the report has no totals")?;
+    let count = |name| attribute(suite, name);
+    let failed = count("failures") + count("errors");
+    let skipped = count("skipped") + count("disabled");
+    let passed = count("tests").checked_sub(failed + skipped).ok_or("the totals do not add up")?;
+    Ok(Totals { passed, failed, skipped, report: folder.join("report.html") })
+}
+
+/// A number in an XML element's attribute; one that is left out counts nothing.
+fn attribute(element: &str, name: &str) -> usize {
+    let value = element.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+    value.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

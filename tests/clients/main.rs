@@ -1,0 +1,27 @@
+//! Real clients against Wharfinger, and the same steps against another registry.
+//!
+//! Each client's module holds its steps: a thing that users do, and what must come of it, compared by
+//! bytes and digests. A step gets a registry of its own and does not know which one it is. What a machine
+//! lacks is skipped aloud; `scripts/install-test-tools` installs it.
+
+mod dockerd;
+mod images;
+mod process;
+mod registry;
+mod scene;
+mod tools;
+
+mod conformance;
+mod cosign;
+mod crane;
+mod docker;
+mod helm;
+mod oras;
+mod packaging;
+mod peer;
+mod skopeo;
+
+// Not every binary uses all of it.
+#[allow(dead_code, unused_imports)]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,66 @@
+//! Finds the programs that the tests need, and says what is left out where one is missing.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian's packages put programs. They go before PATH: a docker found there may be another one.
+const SYSTEM: [&str; 3] = ["/usr/bin", "/usr/sbin", "/bin"];
+
+/// What takes too long to build for every day.
+const EXTRA: [&str; 2] = ["helm", "cosign"];
+
+/// The program's path: built by scripts/install-test-tools, or the system's, or in PATH.
+pub fn path(name: &str) -> Option<PathBuf> {
+    let built = built_tools().into_iter();
+    let system = SYSTEM.iter().map(PathBuf::from);
+    let search = env::var_os("PATH").unwrap_or_default();
+    let folders = built.chain(system).chain(env::split_paths(&search));
+    folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
+}
+
+fn built_tools() -> Option<PathBuf> {
+    let cache = env::var_os("WHARFINGER_TEST_TOOLS").map(PathBuf::from);
+    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/wharfinger-tools"));
+    cache.or(home).map(|cache| cache.join("bin"))
+}
+
+/// A command for a program that `missing` has found.
+pub fn command(name: &str) -> Command {
+    Command::new(path(name).unwrap_or_else(|| PathBuf::from(name)))
+}
+
+/// Why a test that needs these programs cannot run here, if so.
+pub fn missing(names: &[&str]) -> Option<String> {
+    let absent: Vec<&str> = names.iter().copied().filter(|name| path(name).is_none()).collect();
+    if !absent.is_empty() {
+        let plural = if absent.len() == 1 { "is" } else { "are" };
+        let cure =
+            if absent.iter().any(|name| EXTRA.contains(name)) { "; ./test --extra builds it" } else { "" };
+        return Some(format!("{} {plural} not installed{cure}", absent.join(", ")));
+    }
+    if names.contains(&"dockerd") && !rustix::process::geteuid().is_root() {
+        return Some("dockerd needs root".to_owned());
+    }
+    None
+}
+
+/// Says that a test is left out, on the terminal and to `./test`.
+pub fn skip(test: &str, reason: &str) {
+    let line = format!("SKIPPED: {test}: {reason}");
+    say(&line);
+    if let Some(file) = env::var_os("WHARFINGER_SKIPPED_FILE") {
+        let appended = OpenOptions::new().create(true).append(true).open(file);
+        // One write, so that lines of several tests do not mix.
+        let written = appended.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.expect("the file named by WHARFINGER_SKIPPED_FILE can be written");
+    }
+}
+
+/// Prints past the harness, which keeps what a passing test prints to itself.
+pub fn say(text: &str) {
+    // A closed terminal is no failure of what is tested.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
