@@ -1,3 +1,7 @@
-//! The `wharfinger` program.
+//! The `wharfinger` program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharfinger::cli::run()
+}

@@ -18,8 +18,11 @@ mod push;
 mod referrers;
 mod repositories;
 mod upload;
+mod verify;
 
-pub use crate::store::{BlobFile, DataDir, OpenDirError, OpenError, Recovery, StoreOptions};
+pub use crate::store::{
+    BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, MissingReference};
 pub use list::Page;
@@ -27,9 +30,9 @@ pub use manifest::StoredManifest;
 pub use push::Pushed;
 pub use referrers::ReferrersPage;
 pub use upload::{Upload, UploadStatus};
+pub use verify::{VerifyReport, Violation};
 
 use crate::config::Settings;
-use crate::store::Store;
 use live::LiveUploads;
 use std::sync::Arc;
 

@@ -10,8 +10,10 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Staging, UploadEntry};
+pub use crate::meta::codec::{Raw, Value};
+pub use crate::meta::key::Key;
 pub use crate::meta::tables;
-pub use crate::meta::{KeyRange, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, codec::Raw, records};
+pub use crate::meta::{KeyRange, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, records};
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, Stored};
 pub use recover::Recovery;

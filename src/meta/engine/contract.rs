@@ -93,7 +93,9 @@ fn counters_add_up_from_many_threads() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let sum = engine.snapshot().unwrap().get(TableId::Counter, b"sum").unwrap().unwrap();
     let expected: i64 = (0..16).filter(|thread| thread % 3 != 0).map(|thread| thread * 8).sum();
     assert_eq!(i64::from_be_bytes(sum.try_into().unwrap()), expected);

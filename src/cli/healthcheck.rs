@@ -1,0 +1,57 @@
+//! `wharfinger healthcheck`: what a container's HEALTHCHECK runs.
+
+use super::FOUND_WRONG;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The address that the registry listens on; an unspecified one is asked on this machine
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", env = "WHARFINGER_LISTEN")]
+    listen: SocketAddr,
+    /// Seconds to wait for the answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout_secs: u64,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let address = reachable(arguments.listen);
+    match ask(address, Duration::from_secs(arguments.timeout_secs)) {
+        // 401 is a registry that wants credentials: it answers.
+        Ok(status @ (200 | 401)) => {
+            println!("http://{address}/v2/ answers {status}");
+            ExitCode::SUCCESS
+        }
+        Ok(status) => unhealthy(&format!("http://{address}/v2/ answers {status}")),
+        Err(error) => unhealthy(&format!("http://{address}/v2/ does not answer: {error}")),
+    }
+}
+
+fn unhealthy(message: &str) -> ExitCode {
+    eprintln!("wharfinger: {message}");
+    ExitCode::from(FOUND_WRONG)
+}
+
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+fn ask(address: SocketAddr, timeout: Duration) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    // "HTTP/1.1 200": what comes behind it does not matter.
+    let mut status_line = [0; 12];
+    stream.read_exact(&mut status_line)?;
+    let status = std::str::from_utf8(&status_line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 "));
+    let status = status.and_then(|status| status.parse().ok());
+    status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+}

@@ -1,0 +1,80 @@
+//! The command line: one file a command. Exit codes: 0 fine, 1 found something wrong, 2 wrong use, 3 the disk
+//! failed.
+
+mod healthcheck;
+mod serve;
+mod verify;
+
+use crate::config::Settings;
+use crate::registry::{DataDir, OnFailure, OpenError, Store, StoreOptions};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Something is wrong with what was looked at.
+const FOUND_WRONG: u8 = 1;
+/// The command cannot be done as it was given.
+const WRONG_USE: u8 = 2;
+/// The disk failed: what is on it decides at the next start.
+const DISK_FAILED: i32 = 3;
+
+/// An OCI / Docker container registry whose ledger and files cannot say different things.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the registry of a data directory
+    Serve(serve::Arguments),
+    /// Check a stopped registry: every invariant of ledger and files
+    Verify(verify::Arguments),
+    /// Ask a running registry whether it answers; for containers
+    Healthcheck(healthcheck::Arguments),
+}
+
+/// The data directory, the same for every command.
+#[derive(Debug, clap::Args)]
+struct DataArgument {
+    /// The directory that holds everything
+    #[arg(long, value_name = "DIR", default_value = "./data", env = "WHARFINGER_DATA")]
+    data: PathBuf,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    let settings = match Settings::from_variables(|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments, &settings),
+        Command::Verify(arguments) => verify::run(&arguments, &settings),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+    }
+}
+
+fn wrong_use(message: &str) -> ExitCode {
+    eprintln!("wharfinger: {message}");
+    ExitCode::from(WRONG_USE)
+}
+
+/// Opens the store of a directory, which it locks. Without `create`, one that is not there is refused.
+fn open_store(data: &Path, create: bool, settings: &Settings) -> Result<Store, OpenError> {
+    let on_failure: OnFailure = Arc::new(|reason| {
+        eprintln!(
+            "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then start \
+             again: the start goes on from what is on it."
+        );
+        std::process::exit(DISK_FAILED);
+    });
+    let ledger_cache_bytes = usize::try_from(settings.ledger_cache_bytes).unwrap_or(usize::MAX);
+    Store::open(DataDir::open(data, create)?, StoreOptions { ledger_cache_bytes, on_failure })
+}

@@ -1,0 +1,217 @@
+//! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and every
+//! answer gets its request id.
+
+use super::error::{ApiError, Code};
+use super::query::Query;
+use super::route::{self, Route};
+use super::{blobs, manifests, referrers, tags, uploads};
+use crate::auth::{Access, Action};
+use crate::registry::Registry;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// What every request is answered from.
+pub struct State {
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// What callers may do.
+    pub access: Access,
+    /// The number of the next request; its start is random, so that ids of two runs are told apart.
+    next_request: AtomicU64,
+}
+
+impl State {
+    /// Requests are numbered from `first_request` on.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, access: Access, first_request: u64) -> Self {
+        Self { registry, access, next_request: AtomicU64::new(first_request) }
+    }
+
+    fn allow(&self, action: Action) -> Result<(), ApiError> {
+        if self.access.allows(action) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is not allowed without credentials here; this registry allows {} (its setting --anonymous)",
+            action.word(),
+            self.access
+        );
+        Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message))
+    }
+}
+
+/// A request whose path and query are read.
+pub struct Call {
+    /// What everything is answered from.
+    pub state: Data<State>,
+    /// Method and headers.
+    pub request: HttpRequest,
+    /// The query's parameters.
+    pub query: Query,
+}
+
+impl Call {
+    /// The registry.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.state.registry)
+    }
+
+    /// Whether only the head of the answer is wanted.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.request.method() == Method::HEAD
+    }
+
+    /// A header's value. One that is not visible ASCII is as good as none.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.request.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Answers a request, whatever it is.
+pub async fn serve(state: Data<State>, request: HttpRequest, body: Payload) -> HttpResponse {
+    let began = Instant::now();
+    let id = format!("{:016x}", state.next_request.fetch_add(1, Ordering::Relaxed));
+    let answer = dispatch(state, request.clone(), body).await;
+    let mut response = answer.unwrap_or_else(|error| {
+        if let Some(words) = error.internal_words() {
+            log::error!("request {id} failed: {words}");
+        }
+        error.to_response()
+    });
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("sixteen digits are visible ASCII"));
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    log::info!(
+        "{} {} {} {} ms, request {id}",
+        request.method(),
+        request.uri(),
+        response.status().as_u16(),
+        began.elapsed().as_millis()
+    );
+    response
+}
+
+async fn dispatch(state: Data<State>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+    let uri = request.uri().clone();
+    let Some(route) = route::parse(uri.path())? else {
+        let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
+    };
+    let method = request.method().clone();
+    if method == Method::OPTIONS {
+        let allow = allowed(&route);
+        return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
+    }
+    let query = Query::parse(uri.query().unwrap_or_default())?;
+    let action = action(&route, &method);
+    let call = Call { state, request, query };
+    let Some(action) = action else { return Err(method_not_allowed(&route, &method)) };
+    call.state.allow(action)?;
+    refuse_encoding(&call)?;
+    match route {
+        Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
+        Route::Catalog => tags::catalog(&call).await,
+        Route::Tags(name) => tags::list(&call, name).await,
+        Route::Referrers(name, digest) => referrers::list(&call, name, digest).await,
+        Route::Manifest(name, reference) => match method {
+            Method::PUT => manifests::put(&call, name, reference, body).await,
+            Method::DELETE => manifests::delete(&call, name, reference).await,
+            _ => manifests::get(&call, name, reference).await,
+        },
+        Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, &method)),
+        Route::Blob(name, digest) => match method {
+            Method::DELETE => blobs::delete(&call, name, digest).await,
+            _ => blobs::get(&call, name, digest).await,
+        },
+        Route::Uploads(name) => uploads::start(&call, name, body).await,
+        Route::Upload(name, session) => match method {
+            Method::PATCH => uploads::append(&call, name, session, body).await,
+            Method::PUT => uploads::finish(&call, name, session, body).await,
+            Method::DELETE => uploads::cancel(&call, name, session).await,
+            _ => uploads::status(&call, name, session).await,
+        },
+        Route::ImpossibleUpload(name) => {
+            let message = format!("{name} has no such upload; begin one by POST /v2/{name}/blobs/uploads/");
+            Err(ApiError::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, &message))
+        }
+    }
+}
+
+/// The methods of each end-point and the right that each asks for. What stands here is all there is.
+fn methods(route: &Route) -> &'static [(Method, Action)] {
+    const READ: &[(Method, Action)] = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
+    const MANIFEST: &[(Method, Action)] = &[
+        (Method::GET, Action::Pull),
+        (Method::HEAD, Action::Pull),
+        (Method::PUT, Action::Push),
+        (Method::DELETE, Action::Delete),
+    ];
+    const BLOB: &[(Method, Action)] =
+        &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
+    const UPLOADS: &[(Method, Action)] = &[(Method::POST, Action::Push)];
+    const UPLOAD: &[(Method, Action)] = &[
+        (Method::GET, Action::Push),
+        (Method::HEAD, Action::Push),
+        (Method::PATCH, Action::Push),
+        (Method::PUT, Action::Push),
+        (Method::DELETE, Action::Push),
+    ];
+    match route {
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => READ,
+        Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
+        Route::Blob(..) => BLOB,
+        Route::Uploads(_) => UPLOADS,
+        Route::Upload(..) | Route::ImpossibleUpload(_) => UPLOAD,
+    }
+}
+
+fn action(route: &Route, method: &Method) -> Option<Action> {
+    methods(route).iter().find(|(allowed, _)| allowed == method).map(|&(_, action)| action)
+}
+
+fn allowed(route: &Route) -> String {
+    let names: Vec<_> = methods(route).iter().map(|(method, _)| method.as_str()).collect();
+    names.join(", ")
+}
+
+fn method_not_allowed(route: &Route, method: &Method) -> ApiError {
+    let allow = allowed(route);
+    let message = format!("{method} is not supported here, only {allow}");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, &message)
+        .with_header(header::ALLOW, allow)
+}
+
+/// A tag outside the grammar: it cannot be written, and to read it finds nothing.
+fn impossible_tag(name: &str, tag: &str, method: &Method) -> ApiError {
+    let words = "a tag begins with a letter, digit or underscore and has up to 128 of those, dots and dashes";
+    let message = format!("{name} cannot have the tag {tag:?}: {words}");
+    if method == Method::PUT {
+        ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, &message)
+    } else {
+        ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, &message)
+    }
+}
+
+/// Content is what its digest says, so an encoding would have to be undone first; nobody's client sends one.
+fn refuse_encoding(call: &Call) -> Result<(), ApiError> {
+    match call.header(&header::CONTENT_ENCODING) {
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        Some(encoding) => {
+            let message =
+                format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, &message))
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Bodies: a request's into an upload or a buffer, a blob's onto the connection.
+
+use super::error::{ApiError, Code};
+use super::reply::blocking;
+use crate::oci::Digest;
+use crate::registry::{BlobFile, Error, Registry, Upload, UploadStatus};
+use actix_web::body::SizedStream;
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Payload};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An upload while its body comes in. When the request breaks off, however that shows, the session is left with
+/// all that arrived made durable, so that the client can go on there.
+pub struct Receiving {
+    registry: Arc<Registry>,
+    upload: Arc<Mutex<Option<Upload>>>,
+}
+
+impl Receiving {
+    /// Takes the upload in its care.
+    pub fn new(registry: Arc<Registry>, upload: Upload) -> Self {
+        Self { registry, upload: Arc::new(Mutex::new(Some(upload))) }
+    }
+
+    /// Appends the body and says how many bytes it had. Once they are more than `max`, if given, the rest is
+    /// not read.
+    pub async fn receive(&self, mut body: Payload, max: Option<u64>) -> Result<u64, ApiError> {
+        let limit = usize::try_from(self.registry.settings().upload_buffer_bytes)
+            .expect("a buffer's size is far below 2^32");
+        let mut buffer = Vec::new();
+        let mut received = 0_u64;
+        while let Some(piece) = body.next().await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    // What arrived counts: the client asks where to go on.
+                    self.append(buffer).await?;
+                    return Err(broken(&error));
+                }
+            };
+            received += piece.len() as u64;
+            if max.is_some_and(|max| received > max) {
+                return Ok(received);
+            }
+            buffer.extend_from_slice(&piece);
+            if buffer.len() >= limit {
+                buffer = self.append(buffer).await?;
+            }
+        }
+        self.append(buffer).await?;
+        Ok(received)
+    }
+
+    /// Appends what was gathered and hands the emptied buffer back.
+    async fn append(&self, mut buffer: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+        if buffer.is_empty() {
+            return Ok(buffer);
+        }
+        let (registry, upload) = (Arc::clone(&self.registry), Arc::clone(&self.upload));
+        blocking(move || {
+            let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
+            let upload = upload.as_mut().expect("it is taken out only when the body has ended");
+            registry.append(upload, &buffer)?;
+            buffer.clear();
+            Ok::<_, Error>(buffer)
+        })
+        .await
+    }
+
+    fn take(&self) -> Upload {
+        let mut upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
+        upload.take().expect("an upload's request comes to one end")
+    }
+
+    /// The request is done and the session goes on.
+    pub async fn leave(self) -> Result<UploadStatus, ApiError> {
+        let (registry, upload) = (Arc::clone(&self.registry), self.take());
+        blocking(move || registry.leave_upload(upload)).await
+    }
+
+    /// The upload is whole.
+    pub async fn finish(self, digest: Digest) -> Result<(), ApiError> {
+        let (registry, upload) = (Arc::clone(&self.registry), self.take());
+        blocking(move || registry.finish_upload(upload, digest).map(drop)).await
+    }
+
+    /// The session ends with nothing left of it.
+    pub async fn abandon(self) -> Result<(), ApiError> {
+        let (registry, upload) = (Arc::clone(&self.registry), self.take());
+        blocking(move || registry.abandon_upload(upload)).await
+    }
+
+    /// The session stays at the offset that was last made durable.
+    pub fn forget(self) {
+        drop(self.take());
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let (registry, upload) = (Arc::clone(&self.registry), Arc::clone(&self.upload));
+        // The lock waits for an append that is under way, so it is taken on a thread that may block.
+        actix_web::rt::task::spawn_blocking(move || {
+            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(Err(error)) = upload.map(|upload| registry.leave_upload(upload)) {
+                log::warn!("a broken upload could not be left where it was: {error}");
+            }
+        });
+    }
+}
+
+/// Reads a whole body into memory, up to a limit.
+pub async fn collect(mut body: Payload, max_bytes: u64) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| broken(&error))?;
+        if (bytes.len() + piece.len()) as u64 > max_bytes {
+            return Err(Error::ManifestTooLarge { max_bytes }.into());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+fn broken(error: &actix_web::error::PayloadError) -> ApiError {
+    let message = format!("the request's body ended before its end: {error}");
+    ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, &message)
+}
+
+type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// The bytes of a blob from `first` to before `end` as a body. A read that fails breaks the connection off: the
+/// client sees that the length it was promised did not come.
+pub fn of_blob(file: BlobFile, first: u64, end: u64, piece_bytes: u64) -> SizedStream<Pieces> {
+    assert!(first <= end && end <= file.size());
+    let file = Arc::new(file);
+    let pieces = stream::try_unfold(first, move |offset| {
+        let file = Arc::clone(&file);
+        async move {
+            if offset == end {
+                return Ok(None);
+            }
+            let count = piece_bytes.min(end - offset);
+            let piece = actix_web::rt::task::spawn_blocking(move || read_piece(&file, offset, count));
+            let piece = piece.await.map_err(std::io::Error::other)?.inspect_err(|error| {
+                log::error!("reading a blob failed, its transfer is broken off: {error}");
+            })?;
+            Ok(Some((piece, offset + count)))
+        }
+    });
+    SizedStream::new(end - first, pieces.boxed())
+}
+
+fn read_piece(file: &BlobFile, offset: u64, count: u64) -> std::io::Result<Bytes> {
+    let mut buffer = vec![0; usize::try_from(count).expect("a piece's size is far below 2^32")];
+    let read = file.read_at(&mut buffer, offset)?;
+    assert_eq!(read, buffer.len());
+    Ok(buffer.into())
+}
+
+/// The body of an answer to HEAD: it has a length and is not sent.
+pub fn unsent(length: u64) -> SizedStream<Pieces> {
+    SizedStream::new(length, stream::empty().boxed())
+}

@@ -1,0 +1,113 @@
+//! Listeners and connections: the one place where sockets become a served application.
+//!
+//! Connections are served over an IO type of our own. It only delegates so far; it is where limits on
+//! connections and idle bodies and the sending of files belong, since actix-web's own server takes no other type.
+
+use super::app::{State, serve};
+use crate::config::Settings;
+use actix_http::HttpService;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::web::Data;
+use actix_web::{App, web};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Connections that the kernel keeps waiting for us.
+const BACKLOG: u32 = 1024;
+
+/// A client's connection.
+struct Connection(TcpStream);
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+}
+
+/// Takes the address, or says who cannot have it.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Starts to serve the registry. The server runs until it is stopped through its handle; signals are the
+/// caller's.
+pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> io::Result<Server> {
+    let seconds = Duration::from_secs;
+    let (head_read, keep_alive) = (seconds(settings.head_read_secs), seconds(settings.keep_alive_secs));
+    let mut builder = ServerBuilder::new()
+        .backlog(BACKLOG)
+        .disable_signals()
+        .shutdown_timeout(settings.shutdown_grace_secs)
+        .worker_max_blocking_threads(count(settings.blocking_threads_max));
+    if settings.http_workers > 0 {
+        builder = builder.workers(count(settings.http_workers));
+    }
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("registry", listener, move || {
+        let app = App::new().app_data(state.clone()).default_service(web::to(serve));
+        let stopping = stopping.clone();
+        let service = HttpService::build()
+            .keep_alive(keep_alive)
+            .client_request_timeout(head_read)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(async |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            // Answers are written whole; waiting for more would only delay their last part.
+            drop(stream.set_nodelay(true));
+            Ok::<_, actix_http::error::DispatchError>((Connection(stream), peer))
+        })
+        .and_then(service)
+    })?;
+    Ok(server.run())
+}
+
+fn count(setting: u64) -> usize {
+    usize::try_from(setting).expect("a number of threads is far below 2^32")
+}

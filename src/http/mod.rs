@@ -1,0 +1,18 @@
+//! The registry over HTTP: distribution-spec 1.1 as the clients in the field use it.
+//!
+//! [`listen`] makes connections, [`app`] takes a request from its path to its answer, [`error`] is the one table
+//! of refusals, and there is a file for each noun. Every call into the registry hops to a thread that may block.
+
+pub mod app;
+pub mod error;
+pub mod listen;
+
+mod blobs;
+mod body;
+mod manifests;
+mod query;
+mod referrers;
+mod reply;
+mod route;
+mod tags;
+mod uploads;

@@ -1,0 +1,56 @@
+//! What answers have in common.
+
+use super::error::ApiError;
+use crate::oci::{Digest, RepositoryName, SessionId};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
+
+/// The digest of what an answer holds or made.
+pub const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// The session's id, for clients that keep it apart from the location.
+pub const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// What the pushed manifest refers to.
+pub const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// Which filters the list of referrers went through.
+pub const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// Runs registry code on a thread that may block.
+pub async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+{
+    match web::block(work).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(error) => Err(ApiError::internal(format!("blocking work did not end: {error}"))),
+    }
+}
+
+/// 201 for something that stands at `location` from now on.
+pub fn created(location: &str, digest: Digest) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, location)).insert_header((CONTENT_DIGEST, digest.to_string()));
+    response
+}
+
+/// An answer about an open upload: where it is and how far it came.
+pub fn upload(status: StatusCode, name: &RepositoryName, session: SessionId, offset: u64) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::LOCATION, upload_location(name, session)))
+        .insert_header((header::RANGE, upload_range(offset)))
+        .insert_header((UPLOAD_UUID, session.to_string()));
+    response.finish()
+}
+
+/// A relative path: clients drop their credentials when scheme or host of a location differ.
+pub fn upload_location(name: &RepositoryName, session: SessionId) -> String {
+    format!("/v2/{name}/blobs/uploads/{session}")
+}
+
+/// The bytes an upload has: `0-<last>` without a unit, and `0-0` for nothing, which is what docker's client
+/// reads.
+pub fn upload_range(offset: u64) -> String {
+    format!("0-{}", offset.saturating_sub(1))
+}

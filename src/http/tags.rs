@@ -1,0 +1,49 @@
+//! `/v2/<name>/tags/list` and `/v2/_catalog` (distribution-spec, "Listing Tags"; the catalog is Distribution's).
+
+use super::app::Call;
+use super::error::ApiError;
+use super::query::next_link;
+use super::reply::blocking;
+use crate::oci::{RepositoryName, Tag};
+use crate::registry::Page;
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use serde_json::{Value, json};
+
+/// GET: the tags of a repository.
+pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, ApiError> {
+    let limit = call.query.page_limit(call.state.registry.settings().page_max)?;
+    let last = call.query.last(Tag::parse)?;
+    let (registry, repository) = (call.registry(), name.clone());
+    let page = blocking(move || registry.tags(&repository, last.as_ref(), limit)).await?;
+    let tags: Vec<&str> = page.entries.iter().map(Tag::as_str).collect();
+    let body = json!({"name": name.as_str(), "tags": tags});
+    Ok(answer(&body, &page, Tag::as_str, &format!("/v2/{name}/tags/list"), limit))
+}
+
+/// GET: the repositories that have something to show.
+pub async fn catalog(call: &Call) -> Result<HttpResponse, ApiError> {
+    let limit = call.query.page_limit(call.state.registry.settings().page_max)?;
+    let last = call.query.last(RepositoryName::parse)?;
+    let registry = call.registry();
+    let page = blocking(move || registry.catalog(last.as_ref(), limit)).await?;
+    let names: Vec<&str> = page.entries.iter().map(RepositoryName::as_str).collect();
+    let body = json!({"repositories": names});
+    Ok(answer(&body, &page, RepositoryName::as_str, "/v2/_catalog", limit))
+}
+
+fn answer<T>(
+    body: &Value,
+    page: &Page<T>,
+    text: impl Fn(&T) -> &str,
+    path: &str,
+    limit: usize,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    // A page of none has no last entry to go on behind, so it names no next one.
+    if let (true, Some(last)) = (page.more, page.entries.last()) {
+        let limit = limit.to_string();
+        response.insert_header((header::LINK, next_link(path, &[("last", text(last)), ("n", &limit)])));
+    }
+    response.content_type("application/json").body(body.to_string())
+}

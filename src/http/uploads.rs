@@ -1,0 +1,156 @@
+//! `/v2/<name>/blobs/uploads/`: uploads and mounts (distribution-spec, "Pushing blobs").
+
+use super::app::Call;
+use super::body::Receiving;
+use super::error::{ApiError, Code};
+use super::reply::{self, blocking, created};
+use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
+use crate::registry::{Error, Upload};
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::Payload;
+
+/// POST: mounts a blob, takes one whole, or begins an upload.
+pub async fn start(call: &Call, name: RepositoryName, body: Payload) -> Result<HttpResponse, ApiError> {
+    if let Some(digest) = call.query.get("mount")
+        && let Some(mounted) = mount(call, &name, Digest::parse(digest)?).await?
+    {
+        return Ok(mounted);
+    }
+    let digest = call.query.get("digest").map(Digest::parse).transpose()?;
+    let algorithm = match (digest, call.query.get("digest-algorithm")) {
+        (Some(digest), _) => digest.algorithm(),
+        (None, Some(algorithm)) => parse_algorithm(algorithm)?,
+        (None, None) => Algorithm::Sha256,
+    };
+    let (registry, repository) = (call.registry(), name.clone());
+    let upload = blocking(move || registry.start_upload(&repository, algorithm)).await?;
+    let receiving = Receiving::new(call.registry(), upload);
+    let Some(digest) = digest else {
+        let status = receiving.leave().await?;
+        return Ok(reply::upload(StatusCode::ACCEPTED, &name, status.session, status.offset));
+    };
+    match receiving.receive(body, None).await {
+        Ok(_) => {
+            receiving.finish(digest).await?;
+            Ok(created_blob(&name, digest))
+        }
+        Err(error) => {
+            // Nobody was told of the session, so nobody can go on with it.
+            receiving.abandon().await?;
+            Err(error)
+        }
+    }
+}
+
+/// Mounts, or says that the client has to upload.
+async fn mount(call: &Call, name: &RepositoryName, digest: Digest) -> Result<Option<HttpResponse>, ApiError> {
+    let from = call.query.get("from").map(RepositoryName::parse).transpose()?;
+    let (registry, repository) = (call.registry(), name.clone());
+    let mounted = blocking(move || registry.mount_blob(&repository, digest, from.as_ref())).await?;
+    Ok(mounted.then(|| created_blob(name, digest)))
+}
+
+/// GET: how far the upload came.
+pub async fn status(call: &Call, name: RepositoryName, session: SessionId) -> Result<HttpResponse, ApiError> {
+    let (registry, repository) = (call.registry(), name.clone());
+    let status = blocking(move || registry.upload_status(&repository, session)).await?;
+    Ok(reply::upload(StatusCode::NO_CONTENT, &name, session, status.offset))
+}
+
+/// DELETE: gives the upload up.
+pub async fn cancel(call: &Call, name: RepositoryName, session: SessionId) -> Result<HttpResponse, ApiError> {
+    let registry = call.registry();
+    blocking(move || registry.cancel_upload(&name, session)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// PATCH: appends a chunk, or all there is.
+pub async fn append(
+    call: &Call,
+    name: RepositoryName,
+    session: SessionId,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let receiving = receive(call, &name, session, body).await?;
+    let status = receiving.leave().await?;
+    Ok(reply::upload(StatusCode::ACCEPTED, &name, session, status.offset))
+}
+
+/// PUT: appends the rest, if any, and closes the upload.
+pub async fn finish(
+    call: &Call,
+    name: RepositoryName,
+    session: SessionId,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let digest = call.query.get("digest").ok_or_else(|| {
+        let message = "the closing PUT needs the blob's digest: ?digest=sha256:...";
+        ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
+    })?;
+    let digest = Digest::parse(digest)?;
+    let receiving = receive(call, &name, session, body).await?;
+    receiving.finish(digest).await?;
+    Ok(created_blob(&name, digest))
+}
+
+/// Takes the upload and appends the request's body. A wrong range changes nothing.
+async fn receive(
+    call: &Call,
+    name: &RepositoryName,
+    session: SessionId,
+    body: Payload,
+) -> Result<Receiving, ApiError> {
+    let range = content_range(call)?;
+    let (registry, repository) = (call.registry(), name.clone());
+    let upload = blocking(move || registry.resume_upload(&repository, session)).await?;
+    let begins_at = upload.offset();
+    let checked = range.map_or(Ok(()), |range| check_range(call, &upload, range));
+    let receiving = Receiving::new(call.registry(), upload);
+    let at_upload = |error: Error, offset| {
+        ApiError::from(error)
+            .with_header(header::LOCATION, reply::upload_location(name, session))
+            .with_header(header::RANGE, reply::upload_range(offset))
+    };
+    if let Err(error) = checked {
+        receiving.leave().await?;
+        return Err(at_upload(error, begins_at));
+    }
+    let expected = range.map(|range| range.len());
+    let received = receiving.receive(body, expected).await?;
+    if expected.is_some_and(|expected| expected != received) {
+        receiving.forget();
+        let (registry, repository) = (call.registry(), name.clone());
+        let status = blocking(move || registry.upload_status(&repository, session)).await?;
+        let offset = status.offset;
+        return Err(at_upload(Error::RangeLength { session, offset }, offset));
+    }
+    Ok(receiving)
+}
+
+/// A chunk begins where the upload ends, and a body whose length is said is as long as its range.
+fn check_range(call: &Call, upload: &Upload, range: ContentRange) -> Result<(), Error> {
+    upload.expect_start(range)?;
+    let length = call.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length != range.len()) {
+        return Err(Error::RangeLength { session: upload.session(), offset: upload.offset() });
+    }
+    Ok(())
+}
+
+fn content_range(call: &Call) -> Result<Option<ContentRange>, ApiError> {
+    let range = call.header(&header::CONTENT_RANGE).map(ContentRange::parse).transpose();
+    range.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, &error.to_string()))
+}
+
+fn parse_algorithm(name: &str) -> Result<Algorithm, ApiError> {
+    Algorithm::parse(name).ok_or_else(|| {
+        let message = format!("digest-algorithm={name}: expected sha256 or sha512");
+        ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, &message)
+    })
+}
+
+fn created_blob(name: &RepositoryName, digest: Digest) -> HttpResponse {
+    created(&format!("/v2/{name}/blobs/{digest}"), digest).finish()
+}

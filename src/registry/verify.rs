@@ -1,0 +1,100 @@
+//! Checking that every invariant holds, from the rows and the files alone.
+//!
+//! Nothing is taken from the code that wrote them: references are read out of the manifests' bytes again and
+//! compared with the rows, in both directions.
+
+mod files;
+mod links;
+mod manifests;
+
+use super::Registry;
+use super::error::Error;
+use crate::store::tables::Table;
+use crate::store::{Key, KeyRange, Read, Snapshot, Value};
+use serde_json::json;
+
+/// How many rows are read at once.
+const PAGE_ROWS: usize = 1024;
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant, as `docs/ARCHITECTURE.md` numbers them.
+    pub invariant: &'static str,
+    /// What is wrong, and with what.
+    pub words: String,
+}
+
+/// What a check found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Blob rows.
+    pub blobs: u64,
+    /// Manifest rows.
+    pub manifests: u64,
+    /// Tag rows.
+    pub tags: u64,
+    /// Open uploads.
+    pub uploads: u64,
+    /// Everything that is wrong.
+    pub violations: Vec<Violation>,
+}
+
+impl VerifyReport {
+    /// The report as JSON: the counts, and each violation with its invariant and words.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let violations: Vec<_> = self
+            .violations
+            .iter()
+            .map(|violation| json!({"invariant": violation.invariant, "words": violation.words}))
+            .collect();
+        json!({
+            "blobs": self.blobs,
+            "manifests": self.manifests,
+            "tags": self.tags,
+            "uploads": self.uploads,
+            "violations": violations,
+        })
+        .to_string()
+    }
+
+    fn expect(&mut self, holds: bool, invariant: &'static str, words: impl FnOnce() -> String) {
+        if !holds {
+            self.violations.push(Violation { invariant, words: words() });
+        }
+    }
+}
+
+impl Registry {
+    /// Checks a registry that nobody writes to. `deep`: also reads every file and compares its digest.
+    pub fn verify(&self, deep: bool) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport::default();
+        let rows = self.store.snapshot()?;
+        manifests::check(&rows, &mut report)?;
+        links::check(&rows, &mut report)?;
+        files::check(&self.store, &rows, deep, &mut report)?;
+        Ok(report)
+    }
+}
+
+/// Hands every row of a table to `visit`, a page at a time.
+fn scan<K, V>(
+    rows: &Snapshot,
+    table: &Table<K, V>,
+    mut visit: impl FnMut(K, V) -> Result<(), Error>,
+) -> Result<(), Error>
+where
+    K: Key,
+    V: Value,
+{
+    let mut range = KeyRange::all();
+    loop {
+        let page = rows.page(table, &range, PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        range = range.after(last);
+        for (key, value) in page {
+            visit(key, value)?;
+        }
+    }
+}
