@@ -23,7 +23,9 @@ fn steps_side_by_side() {
     }
     // Held so that the daemons are not started anew for each step.
     let _daemons = tools::missing(&dockerd::DOCKER).is_none().then(dockerd::shared);
-    let mut table = "| step | wharfinger | docker-registry 2.8.2 |\n| --- | --- | --- |\n".to_owned();
+    let [ours, theirs] = [Kind::Wharfinger, Kind::DockerRegistry].map(Kind::version);
+    let (ours, theirs) = (ours.expect("ours is built in"), theirs.expect("the peer says its version"));
+    let mut table = format!("| step | {ours} | {theirs} |\n| --- | --- | --- |\n");
     let mut wrong = Vec::new();
     for step in CLIENTS.into_iter().flatten() {
         let theirs = step.run_on(Kind::DockerRegistry);
