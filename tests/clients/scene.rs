@@ -102,10 +102,7 @@ impl Step {
             Err(error) => return Outcome::Failed(format!("{kind} does not start: {error}")),
         };
         let outcome = Outcome::of((self.run)(&scene));
-        if matches!(outcome, Outcome::Failed(_)) {
-            scene.end_with_log();
-        }
-        outcome
+        scene.close(outcome)
     }
 
     /// Runs the step against Wharfinger, once however many tests ask.
@@ -143,13 +140,23 @@ impl Scene {
         Ok(Scene { registry: Registry::start(kind)?, folder: TempDir::new()?, seed: hasher.finish() })
     }
 
-    /// Ends the scene of a step that failed: a server that goes down in a panic shows its log.
-    fn end_with_log(self) {
-        let in_panic = panic::catch_unwind(AssertUnwindSafe(move || {
+    /// Ends the registry, which may yet find its data wrong: then the step has failed after all.
+    fn close(self, outcome: Outcome) -> Outcome {
+        let failed = matches!(outcome, Outcome::Failed(_));
+        let end = move || {
             let _scene = self;
-            panic::resume_unwind(Box::new("the step failed"));
-        }));
-        drop(in_panic);
+            if failed {
+                // A server that goes down in a panic shows its log.
+                panic::resume_unwind(Box::new("the step failed"));
+            }
+        };
+        match panic::catch_unwind(AssertUnwindSafe(end)) {
+            Err(found) if !failed => {
+                let found = found.downcast_ref::<String>().map_or("its end panicked", String::as_str);
+                Outcome::Failed(format!("the step passed, but then: {found}"))
+            }
+            _ => outcome,
+        }
     }
 
     /// A path in the step's own folder.
