@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tempfile::TempDir;
 
 use crate::process::{self, Daemon, Finished};
-use crate::scene::{ensure, text};
+use crate::scene::{NotHere, ensure, text};
 use crate::tools;
 
 /// What steps with docker need.
@@ -64,7 +64,8 @@ impl Docker {
             "--iptables=false",
             "--ip6tables=false",
         ]);
-        let (daemon, _) = Daemon::start(command, "API listen on ")?;
+        let started = Daemon::start(command, "API listen on ");
+        let (daemon, _) = started.map_err(|error| NotHere(format!("dockerd does not start: {error}")))?;
         Ok(Docker { _daemon: daemon, folder })
     }
 

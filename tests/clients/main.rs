@@ -21,7 +21,6 @@ mod packaging;
 mod peer;
 mod skopeo;
 
-// Not every binary uses all of it.
-#[allow(dead_code, unused_imports)]
+#[expect(dead_code, unused_imports, reason = "the clients need the server alone")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::dockerd::{Daemons, Docker, shared};
 use crate::images::tar;
 use crate::process::{self, Daemon};
-use crate::scene::{ensure, text};
+use crate::scene::{Outcome, ensure, text};
 use crate::tools;
 
 /// Nobody's: neither root nor a person.
@@ -43,12 +43,13 @@ fn compose_file_is_accepted() {
 
 #[test]
 fn image_runs_from_its_own_files() {
-    if let Some(reason) = tools::missing(&["docker", "dockerd", "chroot", "rustc", "cc"]) {
-        tools::skip("clients::packaging::image_runs_from_its_own_files", &reason);
-        return;
-    }
-    if let Err(error) = build_and_run() {
-        panic!("{error}");
+    let missing = tools::missing(&["docker", "dockerd", "chroot", "rustc", "cc"]);
+    match missing.map_or_else(|| Outcome::of(build_and_run()), Outcome::Skipped) {
+        Outcome::Passed => {}
+        Outcome::Failed(reason) => panic!("{reason}"),
+        Outcome::Skipped(reason) => {
+            tools::skip("clients::packaging::image_runs_from_its_own_files", &reason);
+        }
     }
 }
 

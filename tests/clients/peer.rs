@@ -23,7 +23,9 @@ fn steps_side_by_side() {
     }
     // Held so that the daemons are not started anew for each step.
     let _daemons = tools::missing(&dockerd::DOCKER).is_none().then(dockerd::shared);
-    let mut table = "| step | wharfinger | docker-registry 2.8.2 |\n| --- | --- | --- |\n".to_owned();
+    let [ours, theirs] = [Kind::Wharfinger, Kind::DockerRegistry].map(Kind::version);
+    let (ours, theirs) = (ours.expect("ours is built in"), theirs.expect("the peer says its version"));
+    let mut table = format!("| step | {ours} | {theirs} |\n| --- | --- | --- |\n");
     let mut wrong = Vec::new();
     for step in CLIENTS.into_iter().flatten() {
         let theirs = step.run_on(Kind::DockerRegistry);
@@ -33,8 +35,8 @@ fn steps_side_by_side() {
         if let Outcome::Failed(reason) = &ours {
             wrong.push(format!("{} fails: {reason}", step.id()));
         }
-        if step.id() == STORY && matches!(theirs, Outcome::Passed) {
-            wrong.push(format!("{STORY} passes on the peer: the step does not show what it is for"));
+        if step.id() == STORY && !fails_as_known(&theirs) {
+            wrong.push(format!("{STORY} on the peer: {}, not the known failure", cell(&theirs)));
         }
     }
     tools::say(&table);
@@ -42,6 +44,15 @@ fn steps_side_by_side() {
     fs::create_dir_all(&target).expect("target/ can be made");
     fs::write(target.join("peer-steps.md"), table).expect("target/peer-steps.md can be written");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The pushed manifest is not there although the push said so; or the step could not run here.
+fn fails_as_known(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Passed => false,
+        Outcome::Failed(reason) => reason.contains("manifest unknown"),
+        Outcome::Skipped(_) => true,
+    }
 }
 
 fn cell(outcome: &Outcome) -> String {

@@ -25,7 +25,7 @@ const ANY_MANIFEST: &str = "application/vnd.oci.image.index.v1+json, \
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Wharfinger,
-    /// Debian's docker-registry 2.8.2, with deleting switched on.
+    /// Debian's docker-registry (2.8.2 in bookworm), with deleting switched on.
     DockerRegistry,
 }
 
@@ -39,6 +39,15 @@ impl Display for Kind {
 }
 
 impl Kind {
+    /// Its name and version.
+    pub fn version(self) -> Result<String, Box<dyn Error>> {
+        if self == Kind::Wharfinger {
+            return Ok(format!("{self} {}", env!("CARGO_PKG_VERSION")));
+        }
+        let said = process::run(tools::command("docker-registry").arg("--version"))?.text();
+        Ok(format!("{self} {}", said.split_whitespace().last().unwrap_or_default()))
+    }
+
     /// Why it cannot be had here, if so.
     pub fn missing(self) -> Option<String> {
         match self {
@@ -170,7 +179,8 @@ impl Registry {
 
 fn agent() -> ureq::Agent {
     let limited = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60)));
-    limited.http_status_as_error(false).build().into()
+    // A proxy of the environment is for elsewhere.
+    limited.http_status_as_error(false).proxy(None).build().into()
 }
 
 fn start_docker_registry() -> Result<Registry, Box<dyn Error>> {

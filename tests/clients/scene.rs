@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fmt::{self, Display};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{self, AssertUnwindSafe};
@@ -63,6 +64,28 @@ pub enum Outcome {
     Skipped(String),
 }
 
+/// The error of a step that cannot run on this machine, as one finds only by trying.
+#[derive(Debug)]
+pub struct NotHere(pub String);
+
+impl Display for NotHere {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl Error for NotHere {}
+
+impl Outcome {
+    pub fn of(result: Result<(), Box<dyn Error>>) -> Outcome {
+        match result {
+            Ok(()) => Outcome::Passed,
+            Err(error) if error.is::<NotHere>() => Outcome::Skipped(error.to_string()),
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+}
+
 impl Step {
     /// The step's name in reports.
     pub fn id(&self) -> String {
@@ -78,13 +101,8 @@ impl Step {
             Ok(scene) => scene,
             Err(error) => return Outcome::Failed(format!("{kind} does not start: {error}")),
         };
-        match (self.run)(&scene) {
-            Ok(()) => Outcome::Passed,
-            Err(error) => {
-                scene.end_with_log();
-                Outcome::Failed(error.to_string())
-            }
-        }
+        let outcome = Outcome::of((self.run)(&scene));
+        scene.close(outcome)
     }
 
     /// Runs the step against Wharfinger, once however many tests ask.
@@ -122,13 +140,23 @@ impl Scene {
         Ok(Scene { registry: Registry::start(kind)?, folder: TempDir::new()?, seed: hasher.finish() })
     }
 
-    /// Ends the scene of a step that failed: a server that goes down in a panic shows its log.
-    fn end_with_log(self) {
-        let in_panic = panic::catch_unwind(AssertUnwindSafe(move || {
+    /// Ends the registry, which may yet find its data wrong: then the step has failed after all.
+    fn close(self, outcome: Outcome) -> Outcome {
+        let failed = matches!(outcome, Outcome::Failed(_));
+        let end = move || {
             let _scene = self;
-            panic::resume_unwind(Box::new("the step failed"));
-        }));
-        drop(in_panic);
+            if failed {
+                // A server that goes down in a panic shows its log.
+                panic::resume_unwind(Box::new("the step failed"));
+            }
+        };
+        match panic::catch_unwind(AssertUnwindSafe(end)) {
+            Err(found) if !failed => {
+                let found = found.downcast_ref::<String>().map_or("its end panicked", String::as_str);
+                Outcome::Failed(format!("the step passed, but then: {found}"))
+            }
+            _ => outcome,
+        }
     }
 
     /// A path in the step's own folder.

@@ -4,7 +4,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where Debian's packages put programs. They go before PATH: a docker found there may be another one.
 const SYSTEM: [&str; 3] = ["/usr/bin", "/usr/sbin", "/bin"];
@@ -41,15 +41,21 @@ pub fn missing(names: &[&str]) -> Option<String> {
             if absent.iter().any(|name| EXTRA.contains(name)) { "; ./test --extra builds it" } else { "" };
         return Some(format!("{} {plural} not installed{cure}", absent.join(", ")));
     }
-    if names.contains(&"dockerd") && !rustix::process::geteuid().is_root() {
-        return Some("dockerd needs root".to_owned());
+    if names.contains(&"dockerd") && !may_mount() {
+        return Some("dockerd needs to be root and to be allowed to mount".to_owned());
     }
     None
 }
 
+/// Whether this process may do what dockerd does for each image: in a plain container root may not.
+fn may_mount() -> bool {
+    let tried = command("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
+}
+
 /// Says that a test is left out, on the terminal and to `./test`.
 pub fn skip(test: &str, reason: &str) {
-    let line = format!("SKIPPED: {test}: {reason}");
+    let line = format!("SKIPPED: {test}: {}", reason.lines().collect::<Vec<_>>().join(" / "));
     say(&line);
     if let Some(file) = env::var_os("WHARFINGER_SKIPPED_FILE") {
         let appended = OpenOptions::new().create(true).append(true).open(file);
