@@ -4,4 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blob_ranges;
+mod blobs;
+mod leases;
+mod links;
+mod mounts;
 mod ping;
+mod uploads_chunked;
+mod uploads_closing;
+mod uploads_digests;
+mod uploads_recovery;
+mod uploads_start;
+mod uploads_status;
+mod uploads_streamed;

@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Breaks the connection off, with whatever was announced still missing.
-    pub fn break_off(self) {
+    pub fn break_off(&mut self) {
         self.stream.shutdown(Shutdown::Both).ok();
     }
 
