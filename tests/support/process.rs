@@ -1,0 +1,91 @@
+//! Running the program to its end, never longer than the patience of a test.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait;
+
+/// What a finished run of the program left.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Everything it said, wherever.
+    pub fn words(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "exit code; it said: {}", self.words());
+        self
+    }
+
+    /// Asserts a failure that is neither a signal nor a panic.
+    #[track_caller]
+    pub fn expect_refusal(self) -> Self {
+        let code = self.code.expect("it ends by itself, not by a signal");
+        assert!(code != 0 && code != 101, "exit code {code} is no refusal; it said: {}", self.words());
+        self
+    }
+
+    /// Asserts that what it said contains `part`.
+    #[track_caller]
+    pub fn expect_words(self, part: &str) -> Self {
+        assert!(self.words().contains(part), "no {part:?} in: {}", self.words());
+        self
+    }
+}
+
+/// The program with an environment that no setting of the caller's reaches.
+pub fn program(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHARFINGER_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program with `arguments` and `environment` until it ends. Panics when it does not.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let (out, err) = (home.path().join("out"), home.path().join("err"));
+    let mut child = program(home.path())
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdout(File::create(&out).expect("a file for its output"))
+        .stderr(File::create(&err).expect("a file for its log"))
+        .spawn()
+        .expect("the program starts");
+    let status = wait_for(&mut child, &format!("`wharfinger {}` to end", arguments.join(" ")));
+    let text = |path| String::from_utf8_lossy(&std::fs::read(path).expect("its output")).into_owned();
+    Finished { code: status.code(), stdout: text(&out), stderr: text(&err) }
+}
+
+/// Waits for `child`; kills it before it panics in vain.
+pub fn wait_for(child: &mut Child, what: &str) -> ExitStatus {
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait::until(what, || child.try_wait().expect("a child can be waited for"))
+    }));
+    ended.unwrap_or_else(|panic| {
+        child.kill().ok();
+        child.wait().ok();
+        std::panic::resume_unwind(panic)
+    })
+}
+
+/// Sends a signal to one process.
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("the process is there to be signalled");
+}

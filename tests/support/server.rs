@@ -1,0 +1,288 @@
+//! A registry of one test: its own directory, its own port, its own end.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::process::{self, Finished};
+use super::{Client, wait};
+
+const LOG_TAIL_LINES: usize = 60;
+
+/// A server process and the data directory that outlives it.
+pub struct Server {
+    home: TempDir,
+    data: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    running: Option<Running>,
+    checked_at_end: bool,
+}
+
+struct Running {
+    child: Child,
+    address: SocketAddr,
+    greeting: String,
+    /// Takes further output out of the pipe until the process ends.
+    _drain: Receiver<String>,
+}
+
+/// Collects what a server is started with.
+#[derive(Default)]
+pub struct Builder {
+    data: Option<PathBuf>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// One more argument of `serve`.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// A setting, by its variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// A data directory that was there before.
+    pub fn data(mut self, path: &Path) -> Self {
+        self.data = Some(path.to_path_buf());
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    pub fn start(self) -> Server {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let data = self.data.unwrap_or_else(|| home.path().join("data"));
+        let mut server = Server {
+            home,
+            data,
+            arguments: self.arguments,
+            environment: self.environment,
+            running: None,
+            checked_at_end: true,
+        };
+        server.launch();
+        server
+    }
+}
+
+impl Server {
+    /// A server with default settings and an empty data directory.
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// A server with settings.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.live().address
+    }
+
+    /// Where it listens, as a URL without a path.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr())
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.live().child.id()
+    }
+
+    /// What it printed up to the line that says where it listens.
+    pub fn greeting(&self) -> &str {
+        &self.live().greeting
+    }
+
+    /// A client of the server as it runs now. After a restart, ask for another.
+    pub fn client(&self) -> Client {
+        Client::new(self.addr())
+    }
+
+    /// Sends SIGTERM without waiting for the end.
+    pub fn terminate(&self) {
+        process::signal(&self.live().child, Signal::TERM);
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.terminate();
+        self.wait_for_end()
+    }
+
+    /// Sends SIGINT, as a terminal does, and waits for the end.
+    pub fn interrupt(&mut self) -> ExitStatus {
+        process::signal(&self.live().child, Signal::INT);
+        self.wait_for_end()
+    }
+
+    /// Waits for the end of a server that was told to stop.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the server runs");
+        process::wait_for(&mut running.child, "the server to stop")
+    }
+
+    /// Ends it as a power cut would: no handler runs.
+    pub fn kill(&mut self) {
+        let mut running = self.running.take().expect("the server runs");
+        running.child.kill().expect("SIGKILL");
+        running.child.wait().expect("the killed process is collected");
+    }
+
+    /// Starts it again on the same data directory, after a clean stop if it still runs.
+    pub fn restart(&mut self) {
+        if self.running.is_some() {
+            let status = self.stop();
+            assert!(status.success(), "a clean stop before the restart, not {status}");
+        }
+        self.launch();
+    }
+
+    /// Arguments of `serve` for the next start, in place of those before.
+    pub fn set_args(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    }
+
+    /// Checks the stopped directory and hands back what was said.
+    #[track_caller]
+    pub fn verify(&self) -> Finished {
+        self.run_verify(&["--deep", "--json"]).expect_code(0)
+    }
+
+    /// Runs `verify` with `options` on the stopped directory, whatever it finds.
+    #[track_caller]
+    pub fn run_verify(&self, options: &[&str]) -> Finished {
+        assert!(self.running.is_none(), "verify is for a stopped server");
+        let data = self.data.to_str().expect("a path in UTF-8");
+        let mut arguments = vec!["verify", "--data", data];
+        arguments.extend(options);
+        process::run(&arguments, &[])
+    }
+
+    /// Gives up the check at the end: for tests that do damage. What still runs is killed.
+    pub fn into_dirty(mut self) {
+        self.checked_at_end = false;
+        if self.running.is_some() {
+            self.kill();
+        }
+    }
+
+    fn live(&self) -> &Running {
+        self.running.as_ref().expect("the server runs")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
+    fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
+        let mut child = process::program(self.home.path())
+            .args(["serve", "--data"])
+            .arg(&self.data)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        let lines = drain(child.stdout.take().expect("its output is a pipe"));
+        match await_address(&lines) {
+            Ok((address, greeting)) => {
+                self.running = Some(Running { child, address, greeting, _drain: lines });
+            }
+            Err(said) => {
+                child.kill().ok();
+                child.wait().ok();
+                panic!("the server did not say where it listens; output: {said:?}; {}", self.log_tail());
+            }
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut log) = File::open(self.log_path()) {
+            log.read_to_string(&mut text).ok();
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
+        format!("the end of its log:\n{}", tail.join("\n"))
+    }
+
+    fn check_at_end(&mut self) {
+        if self.running.is_some() {
+            let status = self.stop();
+            assert!(status.success(), "a clean stop, not {status}; {}", self.log_tail());
+        }
+        self.verify();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            if self.running.is_some() {
+                self.kill();
+            }
+            eprintln!("{}", self.log_tail());
+        } else if self.checked_at_end {
+            self.check_at_end();
+        }
+    }
+}
+
+/// Reads the pipe to its end on a thread of its own, so that the server never waits for a reader.
+fn drain(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            sender.send(line).ok();
+        }
+    });
+    receiver
+}
+
+/// The first loopback address in the output, and the output so far; or all of it when there is none.
+fn await_address(lines: &Receiver<String>) -> Result<(SocketAddr, String), String> {
+    let deadline = Instant::now() + wait::PATIENCE;
+    let mut said = String::new();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                said.push_str(&line);
+                said.push('\n');
+                if let Some(address) = address_in(&line) {
+                    return Ok((address, said));
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(said),
+        }
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))
+}
