@@ -73,6 +73,10 @@ settings! {
     /// Seconds before a lease's end from which on HEAD says 404, so that the client pushes again; at most a
     /// quarter of `blob_lease_secs` counts.
     lease_margin_secs: 0, 3600, YEAR_SECS;
+    /// Bytes of a refused request's body that are still read, so that the client sees the refusal.
+    drain_max_bytes: 0, 16 * MIB, 1024 * MIB;
+    /// Seconds for which a refused request's body is still read.
+    drain_max_secs: 0, 5, 3600;
     /// Bytes that a manifest may have.
     manifest_max_bytes: KIB, 4 * MIB, 6 * MIB;
     /// Blobs and manifests that one manifest may reference.

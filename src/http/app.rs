@@ -4,7 +4,7 @@
 use super::error::{ApiError, Code};
 use super::query::Query;
 use super::route::{self, Route};
-use super::{blobs, manifests, referrers, tags, uploads};
+use super::{blobs, body, manifests, referrers, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -13,7 +13,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -79,10 +79,15 @@ impl Call {
 }
 
 /// Answers a request, whatever it is.
-pub async fn serve(state: Data<State>, request: HttpRequest, body: Payload) -> HttpResponse {
+pub async fn serve(state: Data<State>, request: HttpRequest, mut body: Payload) -> HttpResponse {
     let began = Instant::now();
     let id = format!("{:016x}", state.next_request.fetch_add(1, Ordering::Relaxed));
-    let answer = dispatch(state, request.clone(), body).await;
+    let settings = state.registry.settings();
+    let (drain_bytes, drain_limit) = (settings.drain_max_bytes, Duration::from_secs(settings.drain_max_secs));
+    let answer = dispatch(state, request.clone(), &mut body).await;
+    if answer.is_err() {
+        body::drain(&mut body, drain_bytes, drain_limit).await;
+    }
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
             log::error!("request {id} failed: {words}");
@@ -102,7 +107,11 @@ pub async fn serve(state: Data<State>, request: HttpRequest, body: Payload) -> H
     response
 }
 
-async fn dispatch(state: Data<State>, request: HttpRequest, body: Payload) -> Result<HttpResponse, ApiError> {
+async fn dispatch(
+    state: Data<State>,
+    request: HttpRequest,
+    body: &mut Payload,
+) -> Result<HttpResponse, ApiError> {
     let uri = request.uri().clone();
     let Some(route) = route::parse(uri.path())? else {
         let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());

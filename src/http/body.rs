@@ -10,6 +10,7 @@ use actix_web::web::{Bytes, Payload};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// An upload while its body comes in. When the request breaks off, however that shows, the session is left with
 /// all that arrived made durable, so that the client can go on there.
@@ -26,7 +27,7 @@ impl Receiving {
 
     /// Appends the body and says how many bytes it had. Once they are more than `max`, if given, the rest is
     /// not read.
-    pub async fn receive(&self, mut body: Payload, max: Option<u64>) -> Result<u64, ApiError> {
+    pub async fn receive(&self, body: &mut Payload, max: Option<u64>) -> Result<u64, ApiError> {
         let limit = usize::try_from(self.registry.settings().upload_buffer_bytes)
             .expect("a buffer's size is far below 2^32");
         let mut buffer = Vec::new();
@@ -112,7 +113,7 @@ impl Drop for Receiving {
 }
 
 /// Reads a whole body into memory, up to a limit.
-pub async fn collect(mut body: Payload, max_bytes: u64) -> Result<Vec<u8>, ApiError> {
+pub async fn collect(body: &mut Payload, max_bytes: u64) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| broken(&error))?;
@@ -122,6 +123,20 @@ pub async fn collect(mut body: Payload, max_bytes: u64) -> Result<Vec<u8>, ApiEr
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
+}
+
+/// Reads on and throws away what a refused request still sends, within limits: a connection that is closed while
+/// the client writes is reset, and the client never sees why it was refused.
+pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) {
+    let read = async {
+        let mut left = max_bytes;
+        while let Some(Ok(piece)) = body.next().await {
+            let Some(rest) = left.checked_sub(piece.len() as u64) else { return };
+            left = rest;
+        }
+    };
+    // Out of time or out of bytes, the connection is closed as it is.
+    drop(tokio::time::timeout(time_limit, read).await);
 }
 
 fn broken(error: &actix_web::error::PayloadError) -> ApiError {

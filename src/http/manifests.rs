@@ -31,7 +31,7 @@ pub async fn put(
     call: &Call,
     name: RepositoryName,
     reference: Reference,
-    payload: Payload,
+    payload: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let max_bytes = call.state.registry.settings().manifest_max_bytes;
     // Said beforehand, it is refused before it is sent.

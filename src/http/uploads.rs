@@ -12,7 +12,7 @@ use actix_web::http::header;
 use actix_web::web::Payload;
 
 /// POST: mounts a blob, takes one whole, or begins an upload.
-pub async fn start(call: &Call, name: RepositoryName, body: Payload) -> Result<HttpResponse, ApiError> {
+pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Result<HttpResponse, ApiError> {
     if let Some(digest) = call.query.get("mount")
         && let Some(mounted) = mount(call, &name, Digest::parse(digest)?).await?
     {
@@ -71,7 +71,7 @@ pub async fn append(
     call: &Call,
     name: RepositoryName,
     session: SessionId,
-    body: Payload,
+    body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let receiving = receive(call, &name, session, body).await?;
     let status = receiving.leave().await?;
@@ -83,13 +83,18 @@ pub async fn finish(
     call: &Call,
     name: RepositoryName,
     session: SessionId,
-    body: Payload,
+    body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let digest = call.query.get("digest").ok_or_else(|| {
         let message = "the closing PUT needs the blob's digest: ?digest=sha256:...";
         ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
     })?;
     let digest = Digest::parse(digest)?;
+    let (registry, repository) = (call.registry(), name.clone());
+    if blocking(move || registry.is_finished(&repository, session, digest)).await? {
+        // The first answer was lost on its way: the client asks again for what is done.
+        return Ok(created_blob(&name, digest));
+    }
     let receiving = receive(call, &name, session, body).await?;
     receiving.finish(digest).await?;
     Ok(created_blob(&name, digest))
@@ -100,7 +105,7 @@ async fn receive(
     call: &Call,
     name: &RepositoryName,
     session: SessionId,
-    body: Payload,
+    body: &mut Payload,
 ) -> Result<Receiving, ApiError> {
     let range = content_range(call)?;
     let (registry, repository) = (call.registry(), name.clone());

@@ -5,6 +5,7 @@
 
 use super::Registry;
 use super::error::Error;
+use super::links::Judge;
 use super::live::Claim;
 use super::{ids, links, repositories};
 use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
@@ -85,6 +86,25 @@ impl Registry {
     pub fn upload_status(&self, name: &RepositoryName, session: SessionId) -> Result<UploadStatus, Error> {
         let (_, upload) = self.find_upload(name, session)?;
         Ok(UploadStatus { session, offset: upload.offset })
+    }
+
+    /// Whether closing this session with this digest is done already: the session is over, and the blob is linked
+    /// here. A proxy may have lost the answer.
+    pub fn is_finished(
+        &self,
+        name: &RepositoryName,
+        session: SessionId,
+        digest: Digest,
+    ) -> Result<bool, Error> {
+        let now_ms = self.clock.now_ms();
+        self.store.read(|rows| {
+            if rows.contains(&UPLOAD, &session)? {
+                return Ok(false);
+            }
+            let Some(repository) = repositories::find(rows, name)? else { return Ok(false) };
+            let blob = links::linked_blob(rows, repository, digest, now_ms, Judge::ToTheEnd)?;
+            Ok(blob.is_some())
+        })
     }
 
     /// Takes an upload to write to it. Bytes that were never acknowledged are cut off.

@@ -100,7 +100,7 @@ fn a_stream_with_a_broken_chunk_does_not_reach_the_blob() {
     let mut connection = Connection::open(server.addr());
     connection.send_head("PATCH", &location, &["Transfer-Encoding: chunked"]);
     connection.send(b"zz\r\nhello\r\n0\r\n\r\n");
-    connection.reply("PATCH").expect_status(400);
+    // actix-http takes a chunk without a size for a broken connection: it closes it and answers nothing.
     connection.expect_closed();
     assert_eq!(uploads::offset(&client, &location), 4);
     uploads::finish_and_pull(&client, REPOSITORY, &location, b"good");
