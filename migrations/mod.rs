@@ -1,9 +1,9 @@
 //! The ledger's schema, change by change.
 //!
-//! Each file is one numbered migration that never changes after it was released; it names the record types that
-//! it reads by frozen copies of its own, not by those of `meta::records`. A migration works in pieces that each
-//! commit and can be resumed. A ledger with a number above [`newest`] was written by a newer program and is
-//! refused.
+//! Each file is one numbered migration that never changes after it was released; it names the record types
+//! that it reads by frozen copies of its own, not by those of `meta::records`. A migration works in pieces
+//! that each commit and can be resumed. A ledger with a number above [`newest`] was written by a newer
+//! program and is refused.
 
 mod v0001_first;
 

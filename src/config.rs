@@ -1,7 +1,7 @@
 //! Every setting and limit, with its unit in its name, its bounds and its default.
 //!
-//! A setting `page_max` is given by the environment as `WHARFINGER_PAGE_MAX`. A value out of bounds is refused
-//! at start, in words.
+//! A setting `page_max` is given by the environment as `WHARFINGER_PAGE_MAX`. A value out of bounds is
+//! refused at start, in words.
 
 /// Why a setting is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -61,8 +61,8 @@ settings! {
     shutdown_grace_secs: 0, 30, 3600;
     /// Seconds without a byte after which an open upload ends.
     upload_idle_secs: 1, DAY_SECS, YEAR_SECS;
-    /// Bytes of a running upload after which its offset is made durable, so that a broken connection costs the
-    /// client no more than these.
+    /// Bytes of a running upload after which its offset is made durable, so that a broken connection costs
+    /// the client no more than these.
     upload_checkpoint_bytes: MIB, 64 * MIB, 1024 * MIB;
     /// Bytes of a request's body that are gathered before they are written.
     upload_buffer_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
@@ -78,11 +78,11 @@ settings! {
     /// Seconds for which a refused request's body is still read.
     drain_max_secs: 0, 5, 3600;
     /// Bytes that a manifest may have.
-    manifest_max_bytes: KIB, 4 * MIB, 6 * MIB;
+    manifest_max_bytes: KIB, 4 * MIB, 4 * MIB;
     /// Blobs and manifests that one manifest may reference.
-    manifest_references_max: 1, 10_000, 10_000;
-    /// Bytes that a manifest's annotations may have.
-    manifest_annotations_max_bytes: 0, 256 * KIB, MIB;
+    manifest_references_max: 1, 5_000, 5_000;
+    /// Bytes that the annotations of a manifest with a subject may have: lists of referrers repeat them.
+    referrer_annotations_max_bytes: 0, 256 * KIB, MIB;
     /// Entries of a page of tags or repositories when the client asks for no or a greater number.
     page_max: 1, 1000, 10_000;
     /// Entries of a page of referrers.

@@ -1,16 +1,16 @@
 //! Wharfinger: an OCI / Docker container registry whose ledger and files cannot say different things.
 //!
-//! The map, in the order of the data; each module knows only those behind it:
-//! [`cli`] and [`http`] take what people and clients ask for, [`auth`] says whether they may, [`registry`] has
-//! the rules, [`store`] commits, [`meta`] keeps the rows, [`blobs`] the files, [`oci`] the types they all share.
-//! `docs/ARCHITECTURE.md` says more.
+//! The map, in the order of the data; each module knows only those behind it: [`cli`] and [`http`] take what
+//! people and clients ask for, [`auth`] says whether they may, [`registry`] has the rules, [`store`] commits,
+//! [`meta`] keeps the rows, [`blobs`] the files, [`oci`] the types they all share. `docs/ARCHITECTURE.md`
+//! says more.
 //!
 //! # Invariants
 //! `wharfinger verify` checks them, and every test ends by checking them.
 //!
 //! - I1: a blob row implies a synced file of exactly that size and digest at the row's location.
-//! - I2: a file without a row is an upload in progress, a tombstone not yet unlinked, or debris of an upload that
-//!   the start finds by its name in uploads/.
+//! - I2: a file without a row is an upload in progress, a tombstone not yet unlinked, or debris of an upload
+//!   that the start finds by its name in uploads/.
 //! - I3: a visible manifest implies that everything it references is linked in the same repository (exempt:
 //!   `subject`, foreign layers).
 //! - I4: a tag names a visible manifest of its repository.
@@ -18,9 +18,10 @@
 //! - I6: a blob's file is written once, under a name that is never used again.
 //! - I7: liveness is rows (referenced digest, repository, manifest), never a counter.
 //! - I8: every answer about existence reads one committed snapshot. There is no descriptor cache.
-//! - I9: deleting is one transaction an object: the row goes and the file's tombstone appears together; the file
-//!   is unlinked only after that, and a tombstone is replayed until it is gone.
-//! - I10: a blob is linked in a repository while a visible manifest there references it or a live lease names it.
+//! - I9: deleting is one transaction an object: the row goes and the file's tombstone appears together; the
+//!   file is unlinked only after that, and a tombstone is replayed until it is gone.
+//! - I10: a blob is linked in a repository while a visible manifest there references it or a live lease names
+//!   it.
 
 pub mod auth;
 pub mod blobs;

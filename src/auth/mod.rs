@@ -1,5 +1,5 @@
-//! Who is calling and what they may do. So far everybody is anonymous, and what that allows is said once at the
-//! start.
+//! Who is calling and what they may do. So far everybody is anonymous, and what that allows is said once at
+//! the start.
 
 mod access;
 

@@ -18,8 +18,8 @@ const FILE_MODE: u32 = 0o600;
 pub enum OpenDirError {
     /// Another process holds the lock.
     #[error(
-        "{dir} is in use by process {pid}; stop that one first (kill {pid}), or choose another directory with \
-         --data"
+        "{dir} is in use by process {pid}; stop that one first (kill {pid}), or choose another directory \
+         with --data"
     )]
     Held {
         /// The directory.
@@ -68,8 +68,8 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without a
-    /// ledger is refused.
+    /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without
+    /// a ledger is refused.
     pub fn open(root: &Path, create: bool) -> Result<Self, OpenDirError> {
         if !create && !root.join("ledger/ledger.redb").is_file() {
             return Err(OpenDirError::Absent(root.to_path_buf()));
@@ -182,8 +182,8 @@ fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
     OpenDirError::Io { path: path.to_path_buf(), source, advice }
 }
 
-/// Makes a directory of ours unless it is there, and says whether it did. `with_parents`: also those above, as
-/// `mkdir -p` does.
+/// Makes a directory of ours unless it is there, and says whether it did. `with_parents`: also those above,
+/// as `mkdir -p` does.
 fn make_directory(path: &Path, with_parents: bool) -> Result<bool, OpenDirError> {
     if !with_parents {
         refuse_link(path)?;

@@ -47,7 +47,8 @@ impl DataDir {
         Ok(entries)
     }
 
-    /// Lists the files below blobs/ of one algorithm and first byte. The error names a file that is none of ours.
+    /// Lists the files below blobs/ of one algorithm and first byte. The error names a file that is none of
+    /// ours.
     pub fn list_blobs(
         &self,
         algorithm: Algorithm,
@@ -75,8 +76,8 @@ impl DataDir {
         remove_if_there(&self.sealed_path(location))
     }
 
-    /// Takes back the end of a session that no row knows of: its bytes are an open upload again. The name that
-    /// could be taken for a blob goes first.
+    /// Takes back the end of a session that no row knows of: its bytes are an open upload again. The name
+    /// that could be taken for a blob goes first.
     pub fn unseal(&self, location: &Location) -> io::Result<()> {
         remove_if_there(&self.blob_path(location))?;
         sync_directory(&self.blobs().join(location.directory()))?;

@@ -3,8 +3,9 @@
 use crate::oci::{Digest, SessionId};
 use std::path::PathBuf;
 
-/// The place of one stored file. The digest lets a person check it with `sha256sum`; the session makes the name
-/// one that was never used before and never will be again, so unlinking it can never hit other bytes (I6).
+/// The place of one stored file. The digest lets a person check it with `sha256sum`; the session makes the
+/// name one that was never used before and never will be again, so unlinking it can never hit other bytes
+/// (I6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Location {
     /// What the bytes hash to.

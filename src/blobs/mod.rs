@@ -1,8 +1,8 @@
 //! The goods: blob files, written once under names that are never used again.
 //!
 //! [`DataDir`] is the directory and its lock; [`Staging`] takes an upload's bytes; a finished one becomes
-//! [`Sealed`] (synced and named after its digest in uploads/) and then [`Published`] (linked under blobs/). Only
-//! a published file can be named by a row. Every step syncs what the next one rests on.
+//! [`Sealed`] (synced and named after its digest in uploads/) and then [`Published`] (linked under blobs/).
+//! Only a published file can be named by a row. Every step syncs what the next one rests on.
 
 use std::io::{self, ErrorKind};
 
@@ -28,8 +28,8 @@ fn synced(outcome: io::Result<()>) -> io::Result<()> {
     outcome.map_err(|error| if is_full(&error) { error } else { io::Error::other(SyncFailed(error)) })
 }
 
-/// Whether after this error the disk cannot be trusted any more. A failed sync is one: it is never tried again,
-/// since the kernel may have dropped the very pages that it did not write.
+/// Whether after this error the disk cannot be trusted any more. A failed sync is one: it is never tried
+/// again, since the kernel may have dropped the very pages that it did not write.
 #[must_use]
 pub fn is_fatal(error: &io::Error) -> bool {
     let device_error = rustix::io::Errno::IO.raw_os_error();

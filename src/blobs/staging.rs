@@ -1,8 +1,9 @@
 //! An upload's file, from its first byte to its name among the blobs.
 //!
-//! The order is design: sync the bytes; rename to a name that says digest and session and sync uploads/, so that
-//! a crash from here on leaves debris that the next start finds by listing uploads/ alone; link the final name
-//! and sync its directory; commit the row; unlink the staging name. A refusal unlinks in the other order.
+//! The order is design: sync the bytes; rename to a name that says digest and session and sync uploads/, so
+//! that a crash from here on leaves debris that the next start finds by listing uploads/ alone; link the
+//! final name and sync its directory; commit the row; unlink the staging name. A refusal unlinks in the other
+//! order.
 
 use super::data_dir::{DataDir, options, sync_directory};
 use super::{BlobFile, Location, synced};

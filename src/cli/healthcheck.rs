@@ -12,7 +12,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", env = "WHARFINGER_LISTEN")]
     listen: SocketAddr,
     /// Seconds to wait for the answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     timeout_secs: u64,
 }
 

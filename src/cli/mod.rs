@@ -70,8 +70,8 @@ fn wrong_use(message: &str) -> ExitCode {
 fn open_store(data: &Path, create: bool, settings: &Settings) -> Result<Store, OpenError> {
     let on_failure: OnFailure = Arc::new(|reason| {
         eprintln!(
-            "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then start \
-             again: the start goes on from what is on it."
+            "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
+             start again: the start goes on from what is on it."
         );
         std::process::exit(DISK_FAILED);
     });

@@ -55,9 +55,9 @@ fn access(arguments: &Arguments) -> Result<Access, String> {
         Some(list) => Access::parse(list).map_err(|error| format!("--anonymous: {error}")),
         None if arguments.listen.ip().is_loopback() => Ok(Access::everything()),
         None => Err(format!(
-            "listening on {} would open the registry to other machines, and nothing says what they may do. Say it \
-             with --anonymous pull,push,delete (or fewer of these), with WHARFINGER_ANONYMOUS, or with an \
-             [[access]] rule with users; or listen on 127.0.0.1",
+            "listening on {} would open the registry to other machines, and nothing says what they may do. \
+             Say it with --anonymous pull,push,delete (or fewer of these), with WHARFINGER_ANONYMOUS, or with \
+             an [[access]] rule with users; or listen on 127.0.0.1",
             arguments.listen
         )),
     }
@@ -128,8 +128,8 @@ fn greet(address: SocketAddr, arguments: &Arguments) {
     // A closed standard output is no reason not to serve.
     drop(writeln!(
         out,
-        "wharfinger listens on http://{address}\nthe data is in {}\ntry it:\n  docker tag busybox {address}/busybox\n  \
-         docker push {address}/busybox",
+        "wharfinger listens on http://{address}\nthe data is in {}\ntry it:\n  docker tag busybox \
+         {address}/busybox\n  docker push {address}/busybox",
         data.display()
     ));
     drop(out.flush());

@@ -1,5 +1,5 @@
-//! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and every
-//! answer gets its request id.
+//! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and
+//! every answer gets its request id.
 
 use super::error::{ApiError, Code};
 use super::query::Query;

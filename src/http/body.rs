@@ -12,8 +12,8 @@ use futures::stream::{self, BoxStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// An upload while its body comes in. When the request breaks off, however that shows, the session is left with
-/// all that arrived made durable, so that the client can go on there.
+/// An upload while its body comes in. When the request breaks off, however that shows, the session is left
+/// with all that arrived made durable, so that the client can go on there.
 pub struct Receiving {
     registry: Arc<Registry>,
     upload: Arc<Mutex<Option<Upload>>>,
@@ -125,8 +125,8 @@ pub async fn collect(body: &mut Payload, max_bytes: u64) -> Result<Vec<u8>, ApiE
     Ok(bytes)
 }
 
-/// Reads on and throws away what a refused request still sends, within limits: a connection that is closed while
-/// the client writes is reset, and the client never sees why it was refused.
+/// Reads on and throws away what a refused request still sends, within limits: a connection that is closed
+/// while the client writes is reset, and the client never sees why it was refused.
 pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) {
     let read = async {
         let mut left = max_bytes;
@@ -146,8 +146,8 @@ fn broken(error: &actix_web::error::PayloadError) -> ApiError {
 
 type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// The bytes of a blob from `first` to before `end` as a body. A read that fails breaks the connection off: the
-/// client sees that the length it was promised did not come.
+/// The bytes of a blob from `first` to before `end` as a body. A read that fails breaks the connection off:
+/// the client sees that the length it was promised did not come.
 pub fn of_blob(file: BlobFile, first: u64, end: u64, piece_bytes: u64) -> SizedStream<Pieces> {
     assert!(first <= end && end <= file.size());
     let file = Arc::new(file);

@@ -1,7 +1,7 @@
 //! The one table of refusals: which status, code and words a client gets for what.
 //!
-//! A 4xx means that the same request will be refused again, 5xx and 429 that it may be tried again; clients act
-//! on that. What failed inside is logged with the request's id and never sent.
+//! A 4xx means that the same request will be refused again, 5xx and 429 that it may be tried again; clients
+//! act on that. What failed inside is logged with the request's id and never sent.
 
 use crate::oci::{DigestError, NameError};
 use crate::registry::{Error, StoreError};

@@ -1,7 +1,8 @@
 //! Listeners and connections: the one place where sockets become a served application.
 //!
 //! Connections are served over an IO type of our own. It only delegates so far; it is where limits on
-//! connections and idle bodies and the sending of files belong, since actix-web's own server takes no other type.
+//! connections and idle bodies and the sending of files belong, since actix-web's own server takes no other
+//! type.
 
 use super::app::{State, serve};
 use crate::config::Settings;

@@ -1,7 +1,8 @@
 //! From a path to what it asks for.
 //!
-//! Repository names may hold any number of parts, `manifests` and `blobs` among them, so a path is read from its
-//! end. Each part is percent-decoded by itself: an encoded slash is no separator, and no name can hold one.
+//! Repository names may hold any number of parts, `manifests` and `blobs` among them, so a path is read from
+//! its end. Each part is percent-decoded by itself: an encoded slash is no separator, and no name can hold
+//! one.
 
 use super::error::ApiError;
 use crate::oci::{Digest, Reference, RepositoryName, SessionId};

@@ -1,4 +1,5 @@
-//! `/v2/<name>/tags/list` and `/v2/_catalog` (distribution-spec, "Listing Tags"; the catalog is Distribution's).
+//! `/v2/<name>/tags/list` and `/v2/_catalog` (distribution-spec, "Listing Tags"; the catalog is
+//! Distribution's).
 
 use super::app::Call;
 use super::error::ApiError;

@@ -1,12 +1,13 @@
 //! The one place that knows how records become bytes.
 //!
-//! A stored record is one version byte and then its fields in bincode's standard encoding. bincode is no longer
-//! maintained (RUSTSEC-2025-0141), so nothing outside this file names it: another encoding takes its place by a
-//! new version byte here.
+//! A stored record is one version byte and then its fields in bincode's standard encoding. bincode is no
+//! longer maintained (RUSTSEC-2025-0141), so nothing outside this file names it: another encoding takes its
+//! place by a new version byte here.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The largest record, in bytes, that is decoded. Manifest bytes are not records: they are stored as they came.
+/// The largest record, in bytes, that is decoded. Manifest bytes are not records: they are stored as they
+/// came.
 pub const RECORD_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why stored bytes are not what they should be.

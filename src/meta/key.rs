@@ -1,13 +1,14 @@
 //! Keys: typed outside, bytes in the ledger, and both in the same order.
 //!
-//! Numbers are fixed-width big-endian, digests are an algorithm byte and the raw hash, names and tags are ended
-//! by a zero byte that neither can contain. So one range scan is one page of an answer, and the bytes of a
-//! leading part of a key are a prefix of the whole key's.
+//! Numbers are fixed-width big-endian, digests are an algorithm byte and the raw hash, names and tags are
+//! ended by a zero byte that neither can contain. So one range scan is one page of an answer, and the bytes
+//! of a leading part of a key are a prefix of the whole key's.
 
 use super::codec::CodecError;
 use crate::oci::{Algorithm, Digest, RepositoryName, SessionId, Tag};
 
-/// Ends a string in a key. Names and tags are made of ASCII letters, digits and `._-/`, so it is below them all.
+/// Ends a string in a key. Names and tags are made of ASCII letters, digits and `._-/`, so it is below them
+/// all.
 const STRING_END: u8 = 0;
 
 /// A repository's number: random, never used again, the same through every rename.
@@ -212,7 +213,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_come_back_as_they_were(repo: u64, digest in digest(), tag in tag(), name in name(), due: u64) {
+        fn keys_come_back_as_they_were(
+            repo: u64, digest in digest(), tag in tag(), name in name(), due: u64
+        ) {
             let key = (RepoId(repo), digest, tag.clone());
             prop_assert_eq!(<(RepoId, Digest, Tag)>::from_key(&key.to_key()).unwrap(), key);
             prop_assert_eq!(RepositoryName::from_key(&name.to_key()).unwrap(), name);
@@ -221,7 +224,9 @@ mod tests {
         }
 
         #[test]
-        fn order_of_bytes_is_order_of_the_api(a in tag(), b in tag(), c in name(), d in name(), x: u64, y: u64) {
+        fn order_of_bytes_is_order_of_the_api(
+            a in tag(), b in tag(), c in name(), d in name(), x: u64, y: u64
+        ) {
             prop_assert_eq!(a.to_key().cmp(&b.to_key()), a.as_str().cmp(b.as_str()));
             prop_assert_eq!(c.to_key().cmp(&d.to_key()), c.as_str().cmp(d.as_str()));
             prop_assert_eq!(x.to_key().cmp(&y.to_key()), x.cmp(&y));
@@ -229,7 +234,9 @@ mod tests {
         }
 
         #[test]
-        fn a_leading_part_is_a_prefix_and_no_other_keys_prefix(repo: u64, a in digest(), b in digest(), tag in tag()) {
+        fn a_leading_part_is_a_prefix_and_no_other_keys_prefix(
+            repo: u64, a in digest(), b in digest(), tag in tag()
+        ) {
             let whole = (RepoId(repo), a, tag).to_key();
             prop_assert!(whole.starts_with(&(RepoId(repo), a).to_key()));
             prop_assert_eq!(whole.starts_with(&(RepoId(repo), b).to_key()), a == b);

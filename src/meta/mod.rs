@@ -1,8 +1,9 @@
-//! The ledger's rows: which tables there are, how keys and records are written, and the engine that keeps them.
+//! The ledger's rows: which tables there are, how keys and records are written, and the engine that keeps
+//! them.
 //!
-//! From the bottom up: [`engine`] keeps opaque rows transactionally, [`key`] and [`codec`] turn typed keys and
-//! records into bytes and back, [`tables`] names every table, and [`tx`] offers the typed operations that the
-//! rest of the program uses.
+//! From the bottom up: [`engine`] keeps opaque rows transactionally, [`key`] and [`codec`] turn typed keys
+//! and records into bytes and back, [`tables`] names every table, and [`tx`] offers the typed operations that
+//! the rest of the program uses.
 
 pub mod codec;
 pub mod engine;

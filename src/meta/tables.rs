@@ -77,8 +77,8 @@ pub const UPLOAD: Table<SessionId, UploadRecord> = Table::new(TableId::Upload);
 /// (repository, session) -> `()`: the open uploads of a repository.
 pub const UPLOAD_OF: Table<(RepoId, SessionId), ()> = Table::new(TableId::UploadOf);
 
-/// (due in ms since the epoch, kind, blob, repository) -> `()`: what the collector looks at, and from when on.
-/// The repository is 0 where the kind has none.
+/// (due in ms since the epoch, kind, blob, repository) -> `()`: what the collector looks at, and from when
+/// on. The repository is 0 where the kind has none.
 pub const QUEUE: Table<(u64, QueueKind, Digest, RepoId), ()> = Table::new(TableId::Queue);
 
 /// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).

@@ -47,14 +47,14 @@ pub struct ManifestLimits {
     /// transaction that stores the manifest. Runnable images end at 127 layers, and model and data set
     /// artifacts have some thousands of files; 4 MiB of the shortest descriptors would be 30,000.
     pub references_max: usize,
-    /// Keys and values of the manifest's own annotations together. They are repeated in every list of
-    /// referrers, whose pages clients read up to 4 MiB.
+    /// Keys and values of the own annotations of a manifest with a subject. They are repeated in every list
+    /// of referrers, whose pages clients read up to 4 MiB.
     pub annotations_bytes_max: usize,
 }
 
 impl Default for ManifestLimits {
     fn default() -> Self {
-        Self { references_max: 10_000, annotations_bytes_max: 256 * 1024 }
+        Self { references_max: 5_000, annotations_bytes_max: 256 * 1024 }
     }
 }
 

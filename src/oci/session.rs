@@ -20,7 +20,8 @@ impl SessionId {
         &self.0
     }
 
-    /// Reads the 32 lower-case hexadecimal digits that [`Display`](fmt::Display) writes; anything else is none.
+    /// Reads the 32 lower-case hexadecimal digits that [`Display`](fmt::Display) writes; anything else is
+    /// none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];

@@ -15,7 +15,8 @@ impl Registry {
         Ok(self.find_blob(name, digest, judge)?.size)
     }
 
-    /// Opens a blob that is linked in the repository. It can be read to its end, whatever is deleted meanwhile.
+    /// Opens a blob that is linked in the repository. It can be read to its end, whatever is deleted
+    /// meanwhile.
     pub fn open_blob(&self, name: &RepositoryName, digest: Digest) -> Result<BlobFile, Error> {
         let blob = self.find_blob(name, digest, Judge::ToTheEnd)?;
         Ok(self.store.open_blob(digest, &blob)?)

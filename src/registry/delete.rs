@@ -38,7 +38,8 @@ impl Registry {
         let mut gone = Vec::new();
         loop {
             let name = name.clone();
-            // Very many tags go in pieces, as if each were deleted by its name; the last go with the manifest.
+            // Very many tags go in pieces, as if each were deleted by its name; the last go with the
+            // manifest.
             let (tags, done) = self.store.write(move |tx| {
                 let repository = check_deletable(tx, &name, digest)?;
                 let tags = tags_of(tx, repository, digest)?;

@@ -35,7 +35,7 @@ pub enum Error {
         digest: Digest,
     },
     /// The manifest references what is not in the repository.
-    #[error("the manifest references {} objects that are not in {repository}: push them first", missing.len())]
+    #[error("{repository} lacks {} objects that the manifest references: push them first", missing.len())]
     ReferencesMissing {
         /// Where they were looked for.
         repository: RepositoryName,

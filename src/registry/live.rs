@@ -1,7 +1,7 @@
 //! Which sessions are being written to right now, and the hash of those that are not.
 //!
-//! Nothing here decides whether a session exists: that is the ledger's to say. What is lost here, by a restart
-//! or a failed request, is read again from the session's file.
+//! Nothing here decides whether a session exists: that is the ledger's to say. What is lost here, by a
+//! restart or a failed request, is read again from the session's file.
 
 use crate::oci::{Hasher, SessionId};
 use std::collections::HashMap;

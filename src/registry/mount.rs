@@ -9,8 +9,8 @@ use crate::store::tables::BLOB;
 use crate::store::{MetaError, Read};
 
 impl Registry {
-    /// Links the blob here by a lease if `from`, or without it any repository, has it. Says whether it did; the
-    /// client uploads where it did not.
+    /// Links the blob here by a lease if `from`, or without it any repository, has it. Says whether it did;
+    /// the client uploads where it did not.
     pub fn mount_blob(
         &self,
         name: &RepositoryName,

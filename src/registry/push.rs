@@ -73,7 +73,7 @@ impl Registry {
         let count = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
         ManifestLimits {
             references_max: count(self.settings.manifest_references_max),
-            annotations_bytes_max: count(self.settings.manifest_annotations_max_bytes),
+            annotations_bytes_max: count(self.settings.referrer_annotations_max_bytes),
         }
     }
 }

@@ -88,8 +88,8 @@ impl Registry {
         Ok(UploadStatus { session, offset: upload.offset })
     }
 
-    /// Whether closing this session with this digest is done already: the session is over, and the blob is linked
-    /// here. A proxy may have lost the answer.
+    /// Whether closing this session with this digest is done already: the session is over, and the blob is
+    /// linked here. A proxy may have lost the answer.
     pub fn is_finished(
         &self,
         name: &RepositoryName,
@@ -155,7 +155,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends an upload: its bytes become the blob of that digest, linked here by a lease. Says how many they are.
+    /// Ends an upload: its bytes become the blob of that digest, linked here by a lease. Says how many they
+    /// are.
     ///
     /// Bytes of another digest end the session and leave nothing.
     pub fn finish_upload(&self, upload: Upload, digest: Digest) -> Result<u64, Error> {

@@ -34,8 +34,8 @@ pub enum OpenError {
     Ledger(String),
     /// The ledger was written by a newer program.
     #[error(
-        "the ledger in {dir} has schema {found}, this program knows {known}: it was written by a newer wharfinger; \
-         start that version (an older one never writes to a newer ledger)"
+        "the ledger in {dir} has schema {found}, this program knows {known}: it was written by a newer \
+         wharfinger; start that version (an older one never writes to a newer ledger)"
     )]
     Newer {
         /// The data directory.
@@ -54,8 +54,8 @@ impl OpenError {
     pub(super) fn ledger(dir: &Path, error: &engine::OpenError) -> Self {
         let path = dir.join("ledger/ledger.redb");
         let advice = if error.damaged {
-            "it is damaged, or was copied while it was written; restore the directory from a backup that was made \
-             of a stopped registry"
+            "it is damaged, or was copied while it was written; restore the directory from a backup that was \
+             made of a stopped registry"
         } else {
             "make sure that nobody else uses it and that its disk works"
         };

@@ -113,8 +113,8 @@ impl Store {
         &self.dir
     }
 
-    /// Judges a failed write or sync of a file. No room is the client's to know; a failed sync or an error of the
-    /// device means that the disk cannot be trusted, and ends the process.
+    /// Judges a failed write or sync of a file. No room is the client's to know; a failed sync or an error of
+    /// the device means that the disk cannot be trusted, and ends the process.
     #[must_use]
     pub fn disk_error(&self, error: std::io::Error) -> StoreError {
         if blobs::is_full(&error) {

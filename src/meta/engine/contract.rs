@@ -157,7 +157,8 @@ proptest! {
         }
         let range = KeyRange { start: vec![2], end: Some(vec![6]) };
         let page = engine.snapshot().unwrap().range(TableId::Tag, &range, 2).unwrap();
-        let expected: Vec<_> = model.range(vec![2]..vec![6]).take(2).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let expected = model.range(vec![2]..vec![6]).take(2).map(|(k, v)| (k.clone(), v.clone()));
+        let expected: Vec<_> = expected.collect();
         prop_assert_eq!(page, expected);
     }
 }

@@ -1,8 +1,9 @@
-//! The seam below the ledger: opaque rows in ordered tables, snapshots to read and groups of closures to write.
+//! The seam below the ledger: opaque rows in ordered tables, snapshots to read and groups of closures to
+//! write.
 //!
-//! An engine promises: a snapshot is one committed state; a write is all or nothing; [`Engine::write`] returns
-//! only when the write, or what its refusal was decided on, is on stable storage; nothing is visible before.
-//! The order of commits (one writer, groups, the sync) stays inside.
+//! An engine promises: a snapshot is one committed state; a write is all or nothing; [`Engine::write`]
+//! returns only when the write, or what its refusal was decided on, is on stable storage; nothing is visible
+//! before. The order of commits (one writer, groups, the sync) stays inside.
 
 pub mod redb;
 

@@ -140,7 +140,7 @@ impl Body {
         }
         let annotations = self.annotations.unwrap_or_default();
         let found = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if found > limits.annotations_bytes_max {
+        if self.subject.is_some() && found > limits.annotations_bytes_max {
             return Err(ManifestError::AnnotationsTooLarge { found, max: limits.annotations_bytes_max });
         }
         Ok(Parts {

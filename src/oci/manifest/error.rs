@@ -62,7 +62,10 @@ pub enum ManifestError {
         max: usize,
     },
     /// More than [`annotations_bytes_max`](super::ManifestLimits::annotations_bytes_max).
-    #[error("annotations too large: expected at most {max} bytes of keys and values, found {found}")]
+    #[error(
+        "annotations of a manifest with a subject are too large: expected at most {max} bytes of keys and \
+         values, found {found}"
+    )]
     AnnotationsTooLarge {
         /// How many bytes there are.
         found: usize,

@@ -1,9 +1,10 @@
 //! The ledger in a redb file.
 //!
-//! The commit point is a redb commit that is synced when it returns (`Immediate`), in two phases with quick-repair: what
-//! users push is hostile data, and the file opens at once after a crash. The file's every page is verified at
-//! each open, since a file that somebody copied while it was written would otherwise be opened and answer
-//! wrongly. After any failure of redb nothing more is written: what is on disk decides at the next start.
+//! The commit point is a redb commit that is synced when it returns (`Immediate`), in two phases with
+//! quick-repair: what users push is hostile data, and the file opens at once after a crash. The file's every
+//! page is verified at each open, since a file that somebody copied while it was written would otherwise be
+//! opened and answer wrongly. After any failure of redb nothing more is written: what is on disk decides at
+//! the next start.
 
 mod group;
 mod snapshot;
@@ -35,7 +36,8 @@ fn storage(error: impl Into<::redb::Error>) -> EngineError {
 }
 
 impl RedbEngine {
-    /// Opens the ledger in `file`, or makes it where the file is empty. `cache_bytes` bounds redb's page cache.
+    /// Opens the ledger in `file`, or makes it where the file is empty. `cache_bytes` bounds redb's page
+    /// cache.
     pub fn open(file: File, cache_bytes: usize, on_failure: OnFailure) -> Result<Self, OpenError> {
         Self::open_with(cache_bytes, on_failure, |builder| {
             builder.create_with_backend(FileBackend::new(file)?)
