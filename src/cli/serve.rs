@@ -55,8 +55,8 @@ fn access(arguments: &Arguments) -> Result<Access, String> {
         Some(list) => Access::parse(list).map_err(|error| format!("--anonymous: {error}")),
         None if arguments.listen.ip().is_loopback() => Ok(Access::everything()),
         None => Err(format!(
-            "listening on {} would open the registry to other machines, and nothing says what they may do. \
-             Say it with --anonymous pull,push,delete (or fewer of these), with WHARFINGER_ANONYMOUS, or with \
+            "listening on {} would open the registry to others, and nothing says what they may do. \
+             Say it with --anonymous pull,push,delete (or fewer), with WHARFINGER_ANONYMOUS, or with \
              an [[access]] rule with users; or listen on 127.0.0.1",
             arguments.listen
         )),

@@ -58,7 +58,8 @@ fn silenced_lints(source: &Source) -> Vec<Violation> {
         }
         let attribute = &tokens[open..behind_bracket(&tokens, open)];
         let calls = |name: &str| (0..attribute.len()).any(|i| follows(attribute, i, &[name, "("]));
-        // What test binaries share is used by each in part, and `expect` would fail in the one that uses it all.
+        // What test binaries share is used by each in part, and `expect` would fail in the one that uses it
+        // all.
         let shared = source.path.starts_with("tests/")
             && source.path.ends_with("/main.rs")
             && attribute.iter().any(|token| token.text == "dead_code")
