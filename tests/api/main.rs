@@ -1,15 +1,27 @@
 //! Black-box tests of the HTTP interface and of the commands around it: a module per rule.
 
-#[allow(dead_code, unused_imports, reason = "shared with the other test binaries; each uses its part")]
+#[expect(dead_code, reason = "shared with the other test binaries; each uses its part")]
 #[path = "../support/mod.rs"]
 mod support;
 
 mod blob_ranges;
 mod blobs;
+mod errors;
 mod leases;
 mod links;
+mod lists;
+mod manifests_delete;
+mod manifests_kinds;
+mod manifests_push;
+mod manifests_refused;
 mod mounts;
+mod names;
+mod parallel;
 mod ping;
+mod referrers;
+mod serve;
+mod smuggling;
+mod tags;
 mod uploads_chunked;
 mod uploads_closing;
 mod uploads_digests;
@@ -17,3 +29,4 @@ mod uploads_recovery;
 mod uploads_start;
 mod uploads_status;
 mod uploads_streamed;
+mod verify;

@@ -79,6 +79,13 @@ impl Connection {
         reply
     }
 
+    /// Reads one reply to `method`, if the server says anything before it closes the connection.
+    #[track_caller]
+    pub fn reply_before_end(&mut self, method: &str) -> Option<Reply> {
+        let answered = !self.pending.is_empty() || self.fill();
+        answered.then(|| self.reply(method))
+    }
+
     /// Asserts that the server closes the connection and says nothing more.
     #[track_caller]
     pub fn expect_closed(&mut self) {

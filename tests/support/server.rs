@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -29,9 +29,8 @@ pub struct Server {
 struct Running {
     child: Child,
     address: SocketAddr,
-    greeting: String,
-    /// Takes further output out of the pipe until the process ends.
-    _drain: Receiver<String>,
+    /// What it printed so far.
+    output: Arc<Mutex<String>>,
 }
 
 /// Collects what a server is started with.
@@ -109,9 +108,9 @@ impl Server {
         self.live().child.id()
     }
 
-    /// What it printed up to the line that says where it listens.
-    pub fn greeting(&self) -> &str {
-        &self.live().greeting
+    /// What it printed so far.
+    pub fn output(&self) -> String {
+        self.live().output.lock().expect("no reader panics").clone()
     }
 
     /// A client of the server as it runs now. After a restart, ask for another.
@@ -207,17 +206,14 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        let lines = drain(child.stdout.take().expect("its output is a pipe"));
-        match await_address(&lines) {
-            Ok((address, greeting)) => {
-                self.running = Some(Running { child, address, greeting, _drain: lines });
-            }
-            Err(said) => {
-                child.kill().ok();
-                child.wait().ok();
-                panic!("the server did not say where it listens; output: {said:?}; {}", self.log_tail());
-            }
-        }
+        let output = drain(child.stdout.take().expect("its output is a pipe"));
+        let Some(address) = await_address(&mut child, &output) else {
+            child.kill().ok();
+            child.wait().ok();
+            let said = output.lock().expect("no reader panics").clone();
+            panic!("the server did not say where it listens; output: {said:?}; {}", self.log_tail());
+        };
+        self.running = Some(Running { child, address, output });
     }
 
     fn log_tail(&self) -> String {
@@ -253,36 +249,32 @@ impl Drop for Server {
 }
 
 /// Reads the pipe to its end on a thread of its own, so that the server never waits for a reader.
-fn drain(stdout: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
+fn drain(stdout: ChildStdout) -> Arc<Mutex<String>> {
+    let output = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&output);
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            sender.send(line).ok();
+            let mut output = shared.lock().expect("no reader panics");
+            output.push_str(&line);
+            output.push('\n');
         }
     });
-    receiver
+    output
 }
 
-/// The first loopback address in the output, and the output so far; or all of it when there is none.
-fn await_address(lines: &Receiver<String>) -> Result<(SocketAddr, String), String> {
-    let deadline = Instant::now() + wait::PATIENCE;
-    let mut said = String::new();
-    loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => {
-                said.push_str(&line);
-                said.push('\n');
-                if let Some(address) = address_in(&line) {
-                    return Ok((address, said));
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(said),
-        }
-    }
+/// The first loopback address in the output; none when the process ends or stays silent.
+fn await_address(child: &mut Child, output: &Mutex<String>) -> Option<SocketAddr> {
+    let started = Instant::now();
+    wait::until("the server to listen or to give up", || {
+        let ended = child.try_wait().expect("a child can be waited for").is_some();
+        let address = address_in(&output.lock().expect("no reader panics"));
+        (address.is_some() || ended || started.elapsed() > wait::PATIENCE / 2).then_some(address)
+    })
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+fn address_in(output: &str) -> Option<SocketAddr> {
+    let (_, rest) = output.split_once("http://127.0.0.1:")?;
+    // A line is added whole, so the number is.
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))
 }

@@ -1,0 +1,167 @@
+//! `wharfinger verify`: it finds nothing where nothing is wrong, and everything where something is.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::process::run;
+use crate::support::{ImageBuilder, IndexBuilder, Manifest, Server, bytes, files, uploads};
+
+/// A stopped registry with one image in it.
+fn stopped(seed: u64) -> (Server, Manifest) {
+    let mut server = Server::start();
+    let image = ImageBuilder::sample(seed).build();
+    image.push(&server.client(), "checked", "v1");
+    assert!(server.stop().success());
+    (server, image)
+}
+
+fn layer_of(image: &Manifest) -> String {
+    image.blob_digests().pop().expect("an image has blobs")
+}
+
+fn layer_file(server: &Server, image: &Manifest) -> PathBuf {
+    files::blob_file(server.data(), &layer_of(image))
+}
+
+/// Asserts that a violation is found, in words that name the digest.
+#[track_caller]
+fn assert_found(server: &Server, options: &[&str], digest: &str) {
+    server.run_verify(options).expect_code(1).expect_words(bytes::hex(digest));
+}
+
+#[test]
+fn an_empty_registry_is_clean() {
+    let mut server = Server::start();
+    assert!(server.stop().success());
+    server.run_verify(&[]).expect_code(0);
+    server.run_verify(&["--deep"]).expect_code(0);
+}
+
+#[test]
+fn a_used_registry_is_clean_and_stays_so() {
+    let mut server = Server::start();
+    let client = server.client();
+    let images = [520, 521].map(|seed| ImageBuilder::sample(seed).build());
+    for image in &images {
+        image.push(&client, "checked", "v1");
+    }
+    IndexBuilder::oci().child(&images[0]).build().push(&client, "checked", "multi");
+    client.delete_manifest("checked", &images[1].digest).expect_status(202);
+    client.push_blob("leased", b"leased");
+    client.patch(&uploads::start(&client, "open"), b"content").expect_status(202);
+    assert!(server.stop().success());
+    for _ in 0..2 {
+        server.run_verify(&["--deep"]).expect_code(0);
+    }
+    server.restart();
+    images[0].assert_pullable(&server.client(), "checked", &images[0].digest);
+}
+
+#[test]
+fn a_killed_registry_is_clean() {
+    let mut server = Server::start();
+    let client = server.client();
+    ImageBuilder::sample(522).build().push(&client, "checked", "v1");
+    client.patch(&uploads::start(&client, "open"), &bytes::random(523, 100_000)).expect_status(202);
+    server.kill();
+    server.run_verify(&["--deep"]).expect_code(0);
+}
+
+#[test]
+fn what_it_says_can_be_read_by_a_script() {
+    let (server, image) = stopped(524);
+    let clean = server.run_verify(&["--json"]).expect_code(0);
+    assert!(serde_json::from_str::<Value>(&clean.stdout).is_ok(), "JSON: {}", clean.stdout);
+    fs::remove_file(layer_file(&server, &image)).expect("the file was there");
+    let damaged = server.run_verify(&["--json"]).expect_code(1).expect_words(bytes::hex(&layer_of(&image)));
+    assert!(serde_json::from_str::<Value>(&damaged.stdout).is_ok(), "JSON: {}", damaged.stdout);
+    server.into_dirty();
+}
+
+#[test]
+fn a_missing_file_is_found() {
+    let (server, image) = stopped(525);
+    fs::remove_file(layer_file(&server, &image)).expect("the file was there");
+    assert_found(&server, &[], &layer_of(&image));
+    assert_found(&server, &["--deep"], &layer_of(&image));
+    server.into_dirty();
+}
+
+#[test]
+fn a_short_file_is_found() {
+    let (server, image) = stopped(526);
+    let file = fs::File::options().write(true).open(layer_file(&server, &image)).expect("a file");
+    file.set_len(2999).expect("shortened");
+    assert_found(&server, &[], &layer_of(&image));
+    server.into_dirty();
+}
+
+#[test]
+fn a_long_file_is_found() {
+    let (server, image) = stopped(527);
+    let file = fs::File::options().write(true).open(layer_file(&server, &image)).expect("a file");
+    file.set_len(3001).expect("lengthened");
+    assert_found(&server, &[], &layer_of(&image));
+    server.into_dirty();
+}
+
+#[test]
+fn a_flipped_bit_is_found_by_a_deep_look() {
+    let (server, image) = stopped(528);
+    let file = fs::File::options().read(true).write(true).open(layer_file(&server, &image)).expect("a file");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 1500).expect("a byte");
+    file.write_all_at(&[byte[0] ^ 1], 1500).expect("another byte");
+    server.run_verify(&[]).expect_code(0);
+    assert_found(&server, &["--deep"], &layer_of(&image));
+    server.into_dirty();
+}
+
+#[test]
+fn a_file_without_a_row_is_found() {
+    let (server, image) = stopped(529);
+    let file = layer_file(&server, &image);
+    let digest = bytes::digest(b"not in the ledger");
+    let directory = server.data().join("blobs/sha256").join(&bytes::hex(&digest)[..2]);
+    fs::create_dir_all(&directory).expect("a directory");
+    let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+    let stray = name.replacen(bytes::hex(&layer_of(&image)), bytes::hex(&digest), 1);
+    fs::write(directory.join(stray), b"not in the ledger").expect("a file");
+    assert_found(&server, &[], &digest);
+    server.into_dirty();
+}
+
+#[test]
+fn all_of_several_faults_are_named() {
+    let (server, image) = stopped(530);
+    for digest in image.blob_digests() {
+        fs::remove_file(files::blob_file(server.data(), &digest)).expect("the file was there");
+    }
+    for digest in image.blob_digests() {
+        assert_found(&server, &[], &digest);
+    }
+    server.into_dirty();
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_refused_and_not_made() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let data = home.path().join("data");
+    run(&["verify", "--data", data.to_str().expect("a path in UTF-8")], &[]).expect_refusal();
+    assert!(!data.exists());
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let (server, _) = stopped(531);
+    let snapshot = || {
+        let listed = files::files_under(&server.data().join("blobs"));
+        listed.into_iter().map(|path| (fs::read(&path).expect("a file"), path)).collect::<Vec<_>>()
+    };
+    let before = snapshot();
+    server.run_verify(&["--deep"]).expect_code(0);
+    assert_eq!(snapshot(), before);
+}
