@@ -85,9 +85,8 @@ pub async fn serve(state: Data<State>, request: HttpRequest, mut body: Payload) 
     let settings = state.registry.settings();
     let (drain_bytes, drain_limit) = (settings.drain_max_bytes, Duration::from_secs(settings.drain_max_secs));
     let answer = dispatch(state, request.clone(), &mut body).await;
-    if answer.is_err() {
-        body::drain(&mut body, drain_bytes, drain_limit).await;
-    }
+    // A body that nobody asked for would hold up the connection's next request.
+    body::drain(&mut body, drain_bytes, drain_limit).await;
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
             log::error!("request {id} failed: {words}");

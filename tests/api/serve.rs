@@ -203,6 +203,9 @@ fn a_running_upload_is_finished_before_the_stop() {
     let path = format!("/v2/late/blobs/uploads/?digest={digest}");
     let length = format!("Content-Length: {}", content.len());
     connection.send_head("POST", &path, &[&length]).send(&content[..500_000]);
+    let uploads = server.data().join("uploads");
+    let begun = || fs::read_dir(&uploads).is_ok_and(|entries| entries.count() > 0);
+    wait::until_true("the upload to begin", begun);
     server.terminate();
     let address = server.addr();
     wait::until_true("it to stop accepting", || std::net::TcpStream::connect(address).is_err());
