@@ -190,6 +190,27 @@ fn pages_are_linked() {
     assert_eq!(sorted(walk(&client, &image.digest, &filter, 3)), sorted(sboms));
 }
 
+/// oras reads no more than so many bytes of an answer.
+#[test]
+fn a_page_ends_before_it_has_too_many_bytes() {
+    const PAGE_BYTES: usize = 2048;
+    let server =
+        Server::builder().env("WHARFINGER_REFERRERS_PAGE_MAX_BYTES", &PAGE_BYTES.to_string()).start();
+    let client = server.client();
+    let image = ImageBuilder::sample(313).build();
+    client.push_blob(REPOSITORY, b"{}");
+    let mut expected = Vec::new();
+    for number in 0..6 {
+        let document = artifact(&image, SBOM, &format!("{number}{}", "x".repeat(700)));
+        document.push_document(&client, REPOSITORY, &document.digest);
+        expected.push(document.digest);
+    }
+    let first = referrers(&client, &image.digest, "");
+    assert!(first.body.len() <= PAGE_BYTES, "{} bytes", first.body.len());
+    assert!(first.next_page().is_some(), "there are more: {first}");
+    assert_eq!(sorted(walk(&client, &image.digest, "", 2)), sorted(expected));
+}
+
 /// Follows Link to the end; every page of a filtered list says so.
 #[track_caller]
 fn walk(client: &Client, digest: &str, query: &str, size: usize) -> Vec<String> {

@@ -135,6 +135,33 @@ fn a_file_without_a_row_is_found() {
 }
 
 #[test]
+fn a_file_of_somebody_else_is_found() {
+    for place in ["uploads", "blobs/sha256/00", "blobs/sha512/ff"] {
+        let (server, _) = stopped(532);
+        let stray = server.data().join(place).join("notes.txt");
+        fs::write(&stray, b"shopping").expect("a file");
+        server.run_verify(&[]).expect_code(1).expect_words("notes.txt");
+        server.run_verify(&["--deep", "--json"]).expect_code(1).expect_words("notes.txt");
+        assert!(stray.is_file(), "it is told, not taken away");
+        server.into_dirty();
+    }
+}
+
+/// Whoever looked at a directory in use would see faults that are none.
+#[test]
+fn a_running_registry_is_not_looked_at() {
+    let server = Server::start();
+    ImageBuilder::sample(533).build().push(&server.client(), "checked", "v1");
+    let data = server.data().to_str().expect("a path in UTF-8");
+    for options in [&[][..], &["--deep"], &["--json"]] {
+        let mut arguments = vec!["verify", "--data", data];
+        arguments.extend(options);
+        run(&arguments, &[]).expect_code(2).expect_words(&server.pid().to_string());
+    }
+    server.client().get("/v2/").expect_status(200);
+}
+
+#[test]
 fn all_of_several_faults_are_named() {
     let (server, image) = stopped(530);
     for digest in image.blob_digests() {
