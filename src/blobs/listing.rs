@@ -6,7 +6,7 @@ use super::staging::remove_if_there;
 use crate::oci::{Algorithm, Digest, SessionId};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An entry of uploads/.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +32,18 @@ fn parse_upload(name: &str, size: u64) -> Option<UploadEntry> {
             Some(UploadEntry::Sealed(Location { digest, session }))
         }
     }
+}
+
+/// The entries of a directory whose names are not `known`.
+fn strangers_of(directory: &Path, known: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut strangers = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !entry.file_name().to_str().is_some_and(&known) {
+            strangers.push(entry.path());
+        }
+    }
+    Ok(strangers)
 }
 
 impl DataDir {
@@ -64,6 +76,18 @@ impl DataDir {
             files.push(location.map(|location| (location, size)).ok_or_else(|| entry.path()));
         }
         Ok(files)
+    }
+
+    /// What stands in blobs/ above the directories of [`Self::list_blobs`] and is none of ours.
+    pub fn strangers_in_blobs(&self) -> io::Result<Vec<PathBuf>> {
+        let is_prefix =
+            |name: &str| name.len() == 2 && name.bytes().all(|digit| b"0123456789abcdef".contains(&digit));
+        let is_algorithm = |name: &str| Algorithm::ALL.into_iter().any(|known| known.as_str() == name);
+        let mut strangers = strangers_of(&self.blobs(), is_algorithm)?;
+        for algorithm in Algorithm::ALL {
+            strangers.extend(strangers_of(&self.blobs().join(algorithm.as_str()), is_prefix)?);
+        }
+        Ok(strangers)
     }
 
     /// Unlinks the file of a session that is over.

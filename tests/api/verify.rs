@@ -136,7 +136,7 @@ fn a_file_without_a_row_is_found() {
 
 #[test]
 fn a_file_of_somebody_else_is_found() {
-    for place in ["uploads", "blobs/sha256/00", "blobs/sha512/ff"] {
+    for place in ["uploads", "blobs", "blobs/sha256", "blobs/sha256/00", "blobs/sha512/ff"] {
         let (server, _) = stopped(532);
         let stray = server.data().join(place).join("notes.txt");
         fs::write(&stray, b"shopping").expect("a file");

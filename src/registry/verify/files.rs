@@ -7,6 +7,7 @@ use crate::store::records::BlobRecord;
 use crate::store::tables::{BLOB, BLOB_USER, LEASE, QUEUE, TOMBSTONE, UPLOAD};
 use crate::store::{KeyRange, Location, QueueKind, Read, Snapshot, Store, StoreError, UploadEntry};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// How much of a file is read at once.
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -42,6 +43,9 @@ pub fn check(store: &Store, rows: &Snapshot, deep: bool, report: &mut VerifyRepo
         report.expect(dead, "I9", || format!("the file of blob {digest} has a tombstone"));
         Ok(())
     })?;
+    for path in store.dir().strangers_in_blobs().map_err(StoreError::from)? {
+        report_stranger(&path, report);
+    }
     for algorithm in Algorithm::ALL {
         for prefix in 0..=255 {
             check_directory(store, rows, algorithm, prefix, &sealed, report)?;
@@ -104,12 +108,14 @@ fn list_uploads(
                 staged.insert(location.session, u64::MAX);
                 sealed.insert(location);
             }
-            UploadEntry::Foreign(path) => {
-                report.expect(false, "I2", || format!("{} is none of the registry's files", path.display()));
-            }
+            UploadEntry::Foreign(path) => report_stranger(&path, report),
         }
     }
     Ok((staged, sealed))
+}
+
+fn report_stranger(path: &Path, report: &mut VerifyReport) {
+    report.expect(false, "I2", || format!("{} is none of the registry's files", path.display()));
 }
 
 fn check_directory(
@@ -124,7 +130,7 @@ fn check_directory(
         let (location, _) = match file {
             Ok(file) => file,
             Err(path) => {
-                report.expect(false, "I2", || format!("{} is none of the registry's files", path.display()));
+                report_stranger(&path, report);
                 continue;
             }
         };
