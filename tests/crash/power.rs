@@ -1,5 +1,5 @@
-//! Power cuts under the ledger: whatever becomes of writes that were not synced, the ledger opens and holds all
-//! that was acknowledged, and of what was not each write as a whole or not at all.
+//! Power cuts under the ledger: whatever becomes of writes that were not synced, the ledger opens and holds
+//! all that was acknowledged, and of what was not each write as a whole or not at all.
 
 mod disk;
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn seed(test: &str) -> u64 {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_nanos();
     let seed = match std::env::var("WHARFINGER_SEED") {
-        Ok(text) => text.parse().expect("WHARFINGER_SEED is a whole number"),
+        Ok(given) => given.parse().expect("WHARFINGER_SEED is a whole number"),
         Err(_) => u64::try_from(now() & u128::from(u32::MAX)).expect("32 bits"),
     };
     println!("{test}: WHARFINGER_SEED={seed}");
