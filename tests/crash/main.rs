@@ -1,5 +1,6 @@
 //! Crashes: the process killed, each step of an upload cut off, and the power gone under the ledger.
 
+mod kill9;
 mod power;
 mod random;
 mod steps;

@@ -226,7 +226,7 @@ fn after_the_upload_is_sealed() {
     let content = bytes::random(5, SIZE);
     let session = place.begin(&content);
     let location = Location { digest: digest(&content), session };
-    drop(sealed(&place.store(), session, &content));
+    sealed(&place.store(), session, &content);
     assert_eq!(place.files(), (vec![place.sealed_path(&location)], vec![]));
     let (registry, recovery) = place.reopen();
     assert_eq!(recovery, Recovery { taken_back: 1, open_sessions: 1, ..Recovery::default() });
@@ -263,7 +263,7 @@ fn after_the_upload_is_sealed_and_its_session_cancelled() {
     let content = bytes::random(8, SIZE);
     let session = place.begin(&content);
     let store = place.store();
-    drop(sealed(&store, session, &content));
+    sealed(&store, session, &content);
     cancel_row(&store, session);
     drop(store);
     let (registry, recovery) = place.reopen();
@@ -383,7 +383,7 @@ fn after_several_crashes_of_one_session() {
     for _ in 0..3 {
         published(&place.store(), session, &content);
         drop(place.reopen());
-        drop(sealed(&place.store(), session, &content));
+        sealed(&place.store(), session, &content);
         drop(place.reopen());
     }
     let (registry, _) = place.reopen();
