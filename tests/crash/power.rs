@@ -23,6 +23,9 @@ const KEYS: usize = 40;
 /// The latest operation at which the power fails: some ten commits.
 const CUT_AT_MAX: usize = 150;
 
+/// Writes after which the power fails in any case: a ledger that never reaches the disk would run forever.
+const WRITES_MAX: usize = 500;
+
 type Rows = BTreeMap<(TableId, Vec<u8>), Vec<u8>>;
 
 /// A row to be written, or removed where there is no value.
@@ -61,7 +64,7 @@ impl Writer {
 
     /// Writes until the power fails.
     fn write(&mut self, engine: &RedbEngine, disk: &Disk) {
-        while !disk.is_cut() {
+        for _ in 0..WRITES_MAX {
             let changes = self.changes();
             let verdict = if self.random.one_in(8) { Verdict::Undo } else { Verdict::Keep };
             let mut after = self.acknowledged.clone();
@@ -88,6 +91,7 @@ impl Writer {
             }
             self.acknowledged = self.perhaps.take().expect("it was set above");
         }
+        disk.cut();
     }
 
     /// Compares what is there with what may be, and takes it as what is.
