@@ -202,6 +202,18 @@ impl<'a> Request<'a> {
     #[track_caller]
     pub fn send(self) -> Reply {
         let name = format!("{} {}", self.method, self.path);
+        self.exchange().unwrap_or_else(|error| panic!("an answer to {name}, not {error}"))
+    }
+
+    /// As `send`, to a server that may die meanwhile: none where no whole answer came.
+    #[track_caller]
+    pub fn attempt(self) -> Option<Reply> {
+        self.exchange().ok()
+    }
+
+    #[track_caller]
+    fn exchange(self) -> Result<Reply, ureq::Error> {
+        let name = format!("{} {}", self.method, self.path);
         let (is_head, in_api) = (self.method == "HEAD", self.path.starts_with("/v2"));
         let uri = format!("http://{}{}", self.client.address, self.path);
         let mut builder = ureq::http::Request::builder().method(self.method).uri(uri);
@@ -217,10 +229,9 @@ impl<'a> Request<'a> {
                 agent.run(builder.body(SendBody::from_reader(&mut Chunky(content))).expect(built))
             }
         };
-        let answer = answer.unwrap_or_else(|error| panic!("an answer to {name}, not {error}"));
-        let reply = read_reply(name, answer);
+        let reply = read_reply(name, answer?)?;
         check_every_answer(&reply, is_head, in_api);
-        reply
+        Ok(reply)
     }
 }
 
@@ -234,14 +245,12 @@ impl<R: Read> Read for Chunky<R> {
     }
 }
 
-#[track_caller]
-fn read_reply(request: String, answer: ureq::http::Response<ureq::Body>) -> Reply {
+fn read_reply(request: String, answer: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
     let (parts, mut body) = answer.into_parts();
     let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let body = body.with_config().limit(BODY_MAX_BYTES).read_to_vec();
-    let body = body.unwrap_or_else(|error| panic!("a whole body of {request}, not {error}"));
-    Reply { request, status: parts.status.as_u16(), headers, body }
+    let body = body.with_config().limit(BODY_MAX_BYTES).read_to_vec()?;
+    Ok(Reply { request, status: parts.status.as_u16(), headers, body })
 }
 
 #[track_caller]

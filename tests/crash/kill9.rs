@@ -1,0 +1,100 @@
+//! The server killed at random moments, again and again over one data directory, while clients push, tag,
+//! mount and delete. After each restart all that was acknowledged is there, and what had no answer happened
+//! as a whole or not at all.
+
+mod known;
+mod worker;
+
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::random::{self, Random};
+use crate::support::{Client, Server, process, wait};
+use worker::Worker;
+
+const WORKERS: usize = 4;
+
+const ROUNDS: usize = 50;
+
+/// Every so many rounds everything is pulled and the directory is checked, before and after the restart.
+const THOROUGH_EVERY: usize = 10;
+
+/// How long a server is worked with, in milliseconds.
+const LIFE_MAX_MS: usize = 300;
+
+/// How long a start takes that is cut off, in milliseconds.
+const START_MAX_MS: usize = 30;
+
+fn rounds() -> usize {
+    let given = std::env::var("WHARFINGER_CRASH_ROUNDS");
+    given.map_or(ROUNDS, |given| given.parse().expect("WHARFINGER_CRASH_ROUNDS is a whole number"))
+}
+
+fn pass(milliseconds: usize) {
+    let (started, time) = (Instant::now(), Duration::from_millis(milliseconds as u64));
+    wait::every(Duration::from_millis(1), "time to pass", || (started.elapsed() >= time).then_some(()));
+}
+
+/// Lets the workers work, and kills the server meanwhile.
+fn work_and_kill(server: &mut Server, workers: &mut [Worker], round: usize, life_ms: usize) {
+    let address = server.addr();
+    thread::scope(|scope| {
+        for worker in workers.iter_mut() {
+            scope.spawn(move || worker.work(&Client::new(address), round));
+        }
+        pass(life_ms);
+        server.kill();
+    });
+}
+
+/// Begins a start and kills it: whatever it had done of its recovery, the next one does the rest.
+fn kill_a_start(server: &Server, after_ms: usize) {
+    let mut command = process::program(server.data().parent().expect("a home"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(server.data());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts");
+    pass(after_ms);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("the killed process is collected");
+}
+
+fn check(server: &Server, workers: &mut [Worker], thorough: bool) {
+    let address = server.addr();
+    thread::scope(|scope| {
+        for worker in workers.iter_mut() {
+            scope.spawn(move || worker.check(&Client::new(address), thorough));
+        }
+    });
+}
+
+#[test]
+fn what_was_acknowledged_survives_kills() {
+    let test = "what_was_acknowledged_survives_kills";
+    let mut random = Random::new(random::seed(test));
+    let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(number, random.draw())).collect();
+    let mut server = Server::start();
+    let rounds = rounds();
+    for round in 1..=rounds {
+        let thorough = round % THOROUGH_EVERY == 0 || round == rounds;
+        work_and_kill(&mut server, &mut workers, round, 2 + random.below(LIFE_MAX_MS));
+        if thorough {
+            server.verify();
+        }
+        if random.one_in(3) {
+            kill_a_start(&server, random.below(START_MAX_MS));
+        }
+        server.restart();
+        check(&server, &mut workers, thorough);
+        if thorough {
+            assert!(server.stop().success(), "a clean stop");
+            server.verify();
+            server.restart();
+        }
+    }
+    for worker in &mut workers {
+        worker.finish_sessions(&server.client());
+        println!("{test}: {}", worker.figures());
+    }
+    let acknowledged: usize = workers.iter().map(Worker::acknowledged).sum();
+    assert!(acknowledged >= 4 * rounds, "only {acknowledged} answers in {rounds} rounds");
+}
