@@ -1,13 +1,18 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
+use super::staging::remove_if_there;
 use super::{Location, synced};
 use crate::oci::{Algorithm, SessionId};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The ledger's file.
+const LEDGER: &str = "ledger/ledger.redb";
+/// A ledger that is being made: it has no name that anybody looks for until it is whole.
+const NEW_LEDGER: &str = "ledger/ledger.redb.new";
 /// Only the owner reads what is stored.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Only the owner reads what is stored.
@@ -71,7 +76,7 @@ impl DataDir {
     /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without
     /// a ledger is refused.
     pub fn open(root: &Path, create: bool) -> Result<Self, OpenDirError> {
-        if !create && !root.join("ledger/ledger.redb").is_file() {
+        if !create && !root.join(LEDGER).is_file() {
             return Err(OpenDirError::Absent(root.to_path_buf()));
         }
         make_directory(root, true)?;
@@ -91,16 +96,42 @@ impl DataDir {
         &self.root
     }
 
-    /// Opens the ledger's file, making an empty one where there is none.
-    pub fn ledger_file(&self) -> Result<File, OpenDirError> {
-        let path = self.root.join("ledger/ledger.redb");
+    /// Whether there is a ledger. An empty file is none: nothing was ever committed to it.
+    pub fn has_ledger(&self) -> Result<bool, OpenDirError> {
+        let path = self.root.join(LEDGER);
         refuse_link(&path)?;
+        match path.metadata() {
+            Ok(found) => Ok(found.len() > 0),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_refusal(&path, error)),
+        }
+    }
+
+    /// An empty file to make a ledger in, beside the place where one is looked for; what an earlier start
+    /// that was cut off left there is gone.
+    pub fn new_ledger_file(&self) -> Result<File, OpenDirError> {
+        let path = self.root.join(NEW_LEDGER);
         let open = || {
-            let file = options().create(true).truncate(false).open(&path)?;
-            sync_directory(&self.root.join("ledger"))?;
-            Ok(file)
+            remove_if_there(&path)?;
+            options().create_new(true).open(&path)
         };
         open().map_err(|source| io_refusal(&path, source))
+    }
+
+    /// Puts a new ledger, which is whole and synced, where it is looked for.
+    pub fn adopt_new_ledger(&self) -> Result<(), OpenDirError> {
+        let path = self.root.join(LEDGER);
+        let adopt = || {
+            fs::rename(self.root.join(NEW_LEDGER), &path)?;
+            sync_directory(&self.root.join("ledger"))
+        };
+        adopt().map_err(|source| io_refusal(&path, source))
+    }
+
+    /// Opens the ledger's file.
+    pub fn ledger_file(&self) -> Result<File, OpenDirError> {
+        let path = self.root.join(LEDGER);
+        options().open(&path).map_err(|source| io_refusal(&path, source))
     }
 
     pub(super) fn uploads(&self) -> PathBuf {

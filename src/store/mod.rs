@@ -48,11 +48,17 @@ impl Store {
     /// Opens the ledger of a locked directory and brings it to the present schema. Files are left alone until
     /// [`Store::recover`].
     pub fn open(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
-        let file = dir.ledger_file()?;
-        let on_failure = Arc::clone(&options.on_failure);
-        let engine =
-            RedbEngine::open(file, options.ledger_cache_bytes, Box::new(move |reason| on_failure(reason)));
-        let engine = engine.map_err(|error| OpenError::ledger(dir.root(), &error))?;
+        let open = |file| {
+            let on_failure = Arc::clone(&options.on_failure);
+            RedbEngine::open(file, options.ledger_cache_bytes, Box::new(move |reason| on_failure(reason)))
+                .map_err(|error| OpenError::ledger(dir.root(), &error))
+        };
+        if !dir.has_ledger()? {
+            // A file that redb was cut off in making is neither empty nor a ledger, so it is made aside.
+            drop(open(dir.new_ledger_file()?)?);
+            dir.adopt_new_ledger()?;
+        }
+        let engine = open(dir.ledger_file()?)?;
         let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
         store.migrate()?;
         Ok(store)

@@ -5,7 +5,9 @@
 mod known;
 mod worker;
 
-use std::process::Stdio;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,14 +28,24 @@ const LIFE_MAX_MS: usize = 300;
 /// How long a start takes that is cut off, in milliseconds.
 const START_MAX_MS: usize = 30;
 
+/// How many first starts are cut off.
+const FIRST_STARTS: usize = 30;
+
+/// How long a first start goes on after its ledger's file has its first byte, in microseconds.
+const FIRST_START_MAX_MICROS: usize = 3000;
+
 fn rounds() -> usize {
     let given = std::env::var("WHARFINGER_CRASH_ROUNDS");
     given.map_or(ROUNDS, |given| given.parse().expect("WHARFINGER_CRASH_ROUNDS is a whole number"))
 }
 
 fn pass(milliseconds: usize) {
-    let (started, time) = (Instant::now(), Duration::from_millis(milliseconds as u64));
-    wait::every(Duration::from_millis(1), "time to pass", || (started.elapsed() >= time).then_some(()));
+    pass_micros(1000 * milliseconds);
+}
+
+fn pass_micros(microseconds: usize) {
+    let (started, time) = (Instant::now(), Duration::from_micros(microseconds as u64));
+    wait::every(Duration::from_micros(100), "time to pass", || (started.elapsed() >= time).then_some(()));
 }
 
 /// Lets the workers work, and kills the server meanwhile.
@@ -48,11 +60,15 @@ fn work_and_kill(server: &mut Server, workers: &mut [Worker], round: usize, life
     });
 }
 
+fn spawn(home: &Path, data: &Path) -> Child {
+    let mut command = process::program(home);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts")
+}
+
 /// Begins a start and kills it: whatever it had done of its recovery, the next one does the rest.
 fn kill_a_start(server: &Server, after_ms: usize) {
-    let mut command = process::program(server.data().parent().expect("a home"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(server.data());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts");
+    let mut child = spawn(server.data().parent().expect("a home"), server.data());
     pass(after_ms);
     child.kill().expect("SIGKILL");
     child.wait().expect("the killed process is collected");
@@ -97,4 +113,27 @@ fn what_was_acknowledged_survives_kills() {
     }
     let acknowledged: usize = workers.iter().map(Worker::acknowledged).sum();
     assert!(acknowledged >= 4 * rounds, "only {acknowledged} answers in {rounds} rounds");
+}
+
+/// However early the very first start ends, the next one serves.
+#[test]
+fn first_starts_that_are_killed_can_be_started_again() {
+    let mut random = Random::new(random::seed("first_starts_that_are_killed_can_be_started_again"));
+    for _ in 0..FIRST_STARTS {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let data = home.path().join("data");
+        let mut child = spawn(home.path(), &data);
+        let ledger = data.join("ledger");
+        let begun = || fs::read_dir(&ledger).is_ok_and(|mut files| files.any(|file| has_bytes(file.ok())));
+        wait::every(Duration::from_micros(50), "a ledger to be made", || begun().then_some(()));
+        pass_micros(random.below(FIRST_START_MAX_MICROS));
+        child.kill().expect("SIGKILL");
+        child.wait().expect("the killed process is collected");
+        let server = Server::builder().data(&data).start();
+        assert_eq!(server.client().get("/v2/").status, 200);
+    }
+}
+
+fn has_bytes(file: Option<fs::DirEntry>) -> bool {
+    file.and_then(|file| file.metadata().ok()).is_some_and(|found| found.len() > 0)
 }

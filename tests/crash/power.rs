@@ -192,22 +192,26 @@ fn a_ledger_with_many_writers_survives_power_cuts() {
     survive("a_ledger_with_many_writers_survives_power_cuts", 50, 4);
 }
 
-/// A first start that is cut off leaves a file in which redb does not know itself yet.
+/// Why a new ledger is made aside: where redb is cut off in making it, the file may be refused for good. It
+/// is never opened as something else.
 #[test]
-#[ignore = "a fault that is not mended yet: the next start refuses the file as damaged"]
-fn a_new_ledger_survives_power_cuts() {
-    let seed = random::seed("a_new_ledger_survives_power_cuts");
+fn a_ledger_that_was_cut_off_in_the_making_is_whole_or_refused() {
+    let seed = random::seed("a_ledger_that_was_cut_off_in_the_making_is_whole_or_refused");
     let mut random = Random::new(seed);
-    let mut refusals = Vec::new();
+    let mut refusals = 0;
     for cut_at in 1..40 {
         let disk = Disk::new(Vec::new(), Some(cut_at), Sync::Honest);
         drop(open(&disk));
         disk.cut();
-        if let Err(refusal) = check(&disk.after_the_cut(&mut random), &mut []) {
-            refusals.push(format!("cut off at operation {cut_at}: {refusal}"));
+        match check(&disk.after_the_cut(&mut random), &mut []) {
+            Ok(()) => {}
+            Err(refusal) => {
+                assert!(refusal.starts_with("refused: "), "cut off at operation {cut_at}: {refusal}");
+                refusals += 1;
+            }
         }
     }
-    assert!(refusals.is_empty(), "seed {seed}: {refusals:#?}");
+    assert!(refusals > 0, "redb makes its file whole at once: it need not be made aside any more");
 }
 
 /// The check itself: on a disk whose syncs do nothing, it must find losses.
