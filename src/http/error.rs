@@ -127,10 +127,10 @@ impl ApiError {
         self
     }
 
-    /// The answer's status.
+    /// Whether this is a refusal of that code.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
+    pub fn is(&self, code: Code) -> bool {
+        self.entries.iter().any(|entry| entry.code == code)
     }
 
     /// What only the log may say.

@@ -90,13 +90,17 @@ pub async fn finish(
         ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
     })?;
     let digest = Digest::parse(digest)?;
-    let (registry, repository) = (call.registry(), name.clone());
-    if blocking(move || registry.is_finished(&repository, session, digest)).await? {
-        // The first answer was lost on its way: the client asks again for what is done.
-        return Ok(created_blob(&name, digest));
+    match receive(call, &name, session, body).await {
+        Ok(receiving) => receiving.finish(digest).await?,
+        Err(error) if error.is(Code::BlobUploadUnknown) => {
+            let (registry, repository) = (call.registry(), name.clone());
+            if !blocking(move || registry.is_finished(&repository, session, digest)).await? {
+                return Err(error);
+            }
+            // The first answer was lost on its way: the client asks again for what is done.
+        }
+        Err(error) => return Err(error),
     }
-    let receiving = receive(call, &name, session, body).await?;
-    receiving.finish(digest).await?;
     Ok(created_blob(&name, digest))
 }
 

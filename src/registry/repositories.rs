@@ -1,18 +1,9 @@
 //! Names and numbers of repositories.
 
-use super::Registry;
-use super::error::Error;
 use crate::oci::RepositoryName;
 use crate::store::records::RepositoryRecord;
 use crate::store::tables::{CATALOG, MANIFEST, Number, REPOSITORY, REPOSITORY_BY_NAME};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
-
-impl Registry {
-    /// Whether the repository has anything to show: it does while it has a visible manifest.
-    pub fn repository_exists(&self, name: &RepositoryName) -> Result<bool, Error> {
-        self.store.read(|rows| Ok(rows.contains(&CATALOG, name)?))
-    }
-}
 
 /// The number of a repository that was written to before.
 pub fn find(rows: &impl Read, name: &RepositoryName) -> Result<Option<RepoId>, MetaError> {
