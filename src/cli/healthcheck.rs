@@ -1,16 +1,21 @@
 //! `wharfinger healthcheck`: what a container's HEALTHCHECK runs.
 
-use super::FOUND_WRONG;
+use super::config::{self, ConfigArguments};
+use super::{FOUND_WRONG, wrong_use};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+const LISTEN_HELP: &str = "The address that the registry listens on; an unspecified one is asked on this \
+                           machine [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The address that the registry listens on; an unspecified one is asked on this machine
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", env = "WHARFINGER_LISTEN")]
-    listen: SocketAddr,
+    #[command(flatten)]
+    config: ConfigArguments,
+    #[arg(long, value_name = "ADDR", help = LISTEN_HELP)]
+    listen: Option<String>,
     /// Seconds to wait for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -18,7 +23,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let address = reachable(arguments.listen);
+    let config = match config::load(&arguments.config.inputs(&[("listen", "--listen", &arguments.listen)])) {
+        Ok(config) => config,
+        Err(words) => return wrong_use(&words),
+    };
+    let address = reachable(config.listen);
     match ask(address, Duration::from_secs(arguments.timeout_secs)) {
         // 401 is a registry that wants credentials: it answers.
         Ok(status @ (200 | 401)) => {

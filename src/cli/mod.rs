@@ -1,14 +1,15 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 found something wrong, 2 wrong use, 3 the disk
 //! failed.
 
+mod config;
 mod healthcheck;
+mod reload;
 mod serve;
 mod verify;
 
-use crate::config::Settings;
+use crate::config::Config;
 use crate::registry::{DataDir, OnFailure, OpenError, Store, StoreOptions};
 use clap::{Parser, Subcommand};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,14 +36,20 @@ enum Command {
     Verify(verify::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
+    /// Check a configuration, or print an example of one
+    Config(config::Arguments),
 }
 
-/// The data directory, the same for every command.
+// Not clap's own defaults and variables: the configuration has to know who said what.
+const DATA_HELP: &str = "The directory that holds everything [default: ./data] [env: WHARFINGER_DATA]";
+
+/// The data directory and the configuration, the same for every command that opens a registry.
 #[derive(Debug, clap::Args)]
-struct DataArgument {
-    /// The directory that holds everything
-    #[arg(long, value_name = "DIR", default_value = "./data", env = "WHARFINGER_DATA")]
-    data: PathBuf,
+struct DataArguments {
+    #[command(flatten)]
+    config: config::ConfigArguments,
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    data: Option<String>,
 }
 
 /// Runs the command that the arguments name.
@@ -50,14 +57,11 @@ struct DataArgument {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-    let settings = match Settings::from_variables(|name| std::env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(error) => return wrong_use(&error.to_string()),
-    };
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, &settings),
-        Command::Verify(arguments) => verify::run(&arguments, &settings),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
     }
 }
 
@@ -66,8 +70,9 @@ fn wrong_use(message: &str) -> ExitCode {
     ExitCode::from(WRONG_USE)
 }
 
-/// Opens the store of a directory, which it locks. Without `create`, one that is not there is refused.
-fn open_store(data: &Path, create: bool, settings: &Settings) -> Result<Store, OpenError> {
+/// Opens the store of the configured directory, which it locks. Without `create`, one that is not there is
+/// refused.
+fn open_store(config: &Config, create: bool) -> Result<Store, OpenError> {
     let on_failure: OnFailure = Arc::new(|reason| {
         eprintln!(
             "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
@@ -75,6 +80,6 @@ fn open_store(data: &Path, create: bool, settings: &Settings) -> Result<Store, O
         );
         std::process::exit(DISK_FAILED);
     });
-    let ledger_cache_bytes = usize::try_from(settings.ledger_cache_bytes).unwrap_or(usize::MAX);
-    Store::open(DataDir::open(data, create)?, StoreOptions { ledger_cache_bytes, on_failure })
+    let ledger_cache_bytes = usize::try_from(config.settings.ledger_cache_bytes).unwrap_or(usize::MAX);
+    Store::open(DataDir::open(&config.data, create)?, StoreOptions { ledger_cache_bytes, on_failure })
 }

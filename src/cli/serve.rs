@@ -1,8 +1,9 @@
 //! `wharfinger serve`.
 
-use super::{DataArgument, open_store, wrong_use};
+use super::reload::reload;
+use super::{DataArguments, config, open_store, wrong_use};
 use crate::auth::Access;
-use crate::config::Settings;
+use crate::config::{Config, Inputs};
 use crate::http::app::State;
 use crate::http::listen;
 use crate::registry::{Error, Registry, SystemClock};
@@ -15,52 +16,58 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+const LISTEN_HELP: &str =
+    "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
+const ANONYMOUS_HELP: &str =
+    "What callers without credentials may do: a list of pull, push and delete [env: WHARFINGER_ANONYMOUS]";
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    data: DataArgument,
-    /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000", env = "WHARFINGER_LISTEN")]
-    listen: SocketAddr,
-    /// What callers without credentials may do: a list of pull, push and delete
-    #[arg(long, value_name = "ACTIONS", env = "WHARFINGER_ANONYMOUS")]
+    data: DataArguments,
+    #[arg(long, value_name = "ADDR", help = LISTEN_HELP)]
+    listen: Option<String>,
+    #[arg(long, value_name = "ACTIONS", help = ANONYMOUS_HELP)]
     anonymous: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, settings: &Settings) -> ExitCode {
-    match prepare(arguments, settings) {
-        Ok((listener, registry, access)) => serve(listener, registry, access, arguments, settings),
+impl Arguments {
+    fn inputs(&self) -> Inputs {
+        self.data.config.inputs(&[
+            ("data", "--data", &self.data.data),
+            ("listen", "--listen", &self.listen),
+            ("anonymous", "--anonymous", &self.anonymous),
+        ])
+    }
+}
+
+/// All that serving needs, made before anything is served.
+struct Prepared {
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    access: Access,
+    config: Arc<Config>,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let inputs = arguments.inputs();
+    match prepare(&inputs) {
+        Ok(prepared) => serve(prepared, &inputs),
         Err(message) => wrong_use(&message),
     }
 }
 
-fn prepare(
-    arguments: &Arguments,
-    settings: &Settings,
-) -> Result<(TcpListener, Arc<Registry>, Access), String> {
-    let access = access(arguments)?;
+fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
+    let config = config::load(inputs)?;
+    let access = config::access(&config)?;
     // The directory first: whoever runs there already most likely has the port, too.
-    let store = open_store(&arguments.data.data, true, settings).map_err(|error| error.to_string())?;
-    let listener =
-        listen::bind(arguments.listen).map_err(|error| listen_refusal(arguments.listen, &error))?;
-    let registry = Registry::new(store, Arc::new(SystemClock), settings.clone());
+    let store = open_store(&config, true).map_err(|error| error.to_string())?;
+    let listener = listen::bind(config.listen).map_err(|error| listen_refusal(config.listen, &error))?;
+    let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order: {found:?}");
-    Ok((listener, Arc::new(registry), access))
-}
-
-/// Who may do what: everybody everything, but only where no other machine can call.
-fn access(arguments: &Arguments) -> Result<Access, String> {
-    match &arguments.anonymous {
-        Some(list) => Access::parse(list).map_err(|error| format!("--anonymous: {error}")),
-        None if arguments.listen.ip().is_loopback() => Ok(Access::everything()),
-        None => Err(format!(
-            "listening on {} would open the registry to others, and nothing says what they may do. \
-             Say it with --anonymous pull,push,delete (or fewer), with WHARFINGER_ANONYMOUS, or with \
-             an [[access]] rule with users; or listen on 127.0.0.1",
-            arguments.listen
-        )),
-    }
+    let config = registry.config();
+    Ok(Prepared { listener, registry: Arc::new(registry), access, config })
 }
 
 fn listen_refusal(address: SocketAddr, error: &std::io::Error) -> String {
@@ -79,29 +86,28 @@ fn listen_refusal(address: SocketAddr, error: &std::io::Error) -> String {
     format!("cannot listen on {address}: {error}; {advice}")
 }
 
-fn serve(
-    listener: TcpListener,
-    registry: Arc<Registry>,
-    access: Access,
-    arguments: &Arguments,
-    settings: &Settings,
-) -> ExitCode {
-    let housekeeping = Housekeeping::start(Arc::clone(&registry), settings.housekeeping_secs);
-    let address = listener.local_addr().unwrap_or(arguments.listen);
+fn serve(prepared: Prepared, inputs: &Inputs) -> ExitCode {
+    let Prepared { listener, registry, access, config } = prepared;
+    let housekeeping = Housekeeping::start(Arc::clone(&registry));
+    let address = listener.local_addr().unwrap_or(config.listen);
     let state = Data::new(State::new(registry, access, random()));
     let outcome = actix_web::rt::System::new().block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = listen::start(listener, state, settings)?;
-        greet(address, arguments);
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let server = listen::start(listener, state.clone(), &config.settings)?;
+        greet(address, &config);
         let handle = server.handle();
         let running = actix_web::rt::spawn(server);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => reload(inputs, &state),
+            }
         }
-        log::info!("stopping: running requests have {} s to end", settings.shutdown_grace_secs);
+        log::info!("stopping: running requests have {} s to end", config.settings.shutdown_grace_secs);
         handle.stop(true).await;
         running.await.map_err(std::io::Error::other)?
     });
@@ -122,8 +128,8 @@ fn random() -> u64 {
 }
 
 /// Says where everything is, and what to try.
-fn greet(address: SocketAddr, arguments: &Arguments) {
-    let data = std::path::absolute(&arguments.data.data).unwrap_or_else(|_| arguments.data.data.clone());
+fn greet(address: SocketAddr, config: &Config) {
+    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
     let mut out = std::io::stdout().lock();
     // A closed standard output is no reason not to serve.
     drop(writeln!(
@@ -142,11 +148,11 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    fn start(registry: Arc<Registry>, interval_secs: u64) -> Self {
+    fn start(registry: Arc<Registry>) -> Self {
         let (stop, stopped) = channel();
-        let interval = Duration::from_secs(interval_secs);
         let work = move || {
-            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let interval = || Duration::from_secs(registry.config().settings.housekeeping_secs);
+            while stopped.recv_timeout(interval()) == Err(RecvTimeoutError::Timeout) {
                 if let Err(error) = registry.keep_house() {
                     report(&error);
                 }

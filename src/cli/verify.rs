@@ -1,7 +1,6 @@
 //! `wharfinger verify`.
 
-use super::{DataArgument, FOUND_WRONG, open_store, wrong_use};
-use crate::config::Settings;
+use super::{DataArguments, FOUND_WRONG, config, open_store, wrong_use};
 use crate::registry::{Registry, SystemClock, VerifyReport};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    data: DataArgument,
+    data: DataArguments,
     /// Read every file and compare its digest
     #[arg(long)]
     deep: bool,
@@ -18,12 +17,16 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments, settings: &Settings) -> ExitCode {
-    let store = match open_store(&arguments.data.data, false, settings) {
-        Ok(store) => store,
-        Err(error) => return wrong_use(&error.to_string()),
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
+    let opened = config::load(&inputs).and_then(|config| {
+        let store = open_store(&config, false).map_err(|error| error.to_string())?;
+        Ok(Registry::new(store, Arc::new(SystemClock), config))
+    });
+    let registry = match opened {
+        Ok(registry) => registry,
+        Err(words) => return wrong_use(&words),
     };
-    let registry = Registry::new(store, Arc::new(SystemClock), settings.clone());
     let report = match registry.verify(arguments.deep) {
         Ok(report) => report,
         Err(error) => return wrong_use(&format!("the check could not be done: {error}")),

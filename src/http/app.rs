@@ -11,8 +11,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,8 +22,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 pub struct State {
     /// The registry.
     pub registry: Arc<Registry>,
-    /// What callers may do.
-    pub access: Access,
+    access: RwLock<Access>,
     /// The number of the next request; its start is random, so that ids of two runs are told apart.
     next_request: AtomicU64,
 }
@@ -32,17 +31,24 @@ impl State {
     /// Requests are numbered from `first_request` on.
     #[must_use]
     pub fn new(registry: Arc<Registry>, access: Access, first_request: u64) -> Self {
-        Self { registry, access, next_request: AtomicU64::new(first_request) }
+        Self { registry, access: RwLock::new(access), next_request: AtomicU64::new(first_request) }
+    }
+
+    /// What callers may do from now on.
+    pub fn set_access(&self, access: Access) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
     }
 
     fn allow(&self, action: Action) -> Result<(), ApiError> {
-        if self.access.allows(action) {
+        // Setting it is one assignment: a panic cannot leave it half done.
+        let access = self.access.read().unwrap_or_else(PoisonError::into_inner);
+        if access.allows(action) {
             return Ok(());
         }
         let message = format!(
             "{} is not allowed without credentials here; this registry allows {} (its setting --anonymous)",
             action.word(),
-            self.access
+            *access
         );
         Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message))
     }
@@ -82,11 +88,11 @@ impl Call {
 pub async fn serve(state: Data<State>, request: HttpRequest, mut body: Payload) -> HttpResponse {
     let began = Instant::now();
     let id = format!("{:016x}", state.next_request.fetch_add(1, Ordering::Relaxed));
-    let settings = state.registry.settings();
-    let (drain_bytes, drain_limit) = (settings.drain_max_bytes, Duration::from_secs(settings.drain_max_secs));
+    let config = state.registry.config();
+    let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
     let answer = dispatch(state, request.clone(), &mut body).await;
     // A body that nobody asked for would hold up the connection's next request.
-    body::drain(&mut body, drain_bytes, drain_limit).await;
+    body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
             log::error!("request {id} failed: {words}");

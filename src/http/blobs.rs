@@ -18,7 +18,7 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
     }
     let file = blocking(move || registry.open_blob(&name, digest)).await?;
     let size = file.size();
-    let piece_bytes = call.state.registry.settings().blob_read_bytes;
+    let piece_bytes = call.state.registry.config().settings.blob_read_bytes;
     match resolve_range(call.header(&header::RANGE), size) {
         RangeRequest::Whole => {
             Ok(answer(StatusCode::OK, digest).body(body::of_blob(file, 0, size, piece_bytes)))

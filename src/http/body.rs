@@ -28,7 +28,7 @@ impl Receiving {
     /// Appends the body and says how many bytes it had. Once they are more than `max`, if given, the rest is
     /// not read.
     pub async fn receive(&self, body: &mut Payload, max: Option<u64>) -> Result<u64, ApiError> {
-        let limit = usize::try_from(self.registry.settings().upload_buffer_bytes)
+        let limit = usize::try_from(self.registry.config().settings.upload_buffer_bytes)
             .expect("a buffer's size is far below 2^32");
         let mut buffer = Vec::new();
         let mut received = 0_u64;

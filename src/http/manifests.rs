@@ -33,7 +33,7 @@ pub async fn put(
     reference: Reference,
     payload: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let max_bytes = call.state.registry.settings().manifest_max_bytes;
+    let max_bytes = call.state.registry.config().settings.manifest_max_bytes;
     // Said beforehand, it is refused before it is sent.
     let length = call.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > max_bytes) {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// GET: the tags of a repository.
 pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, ApiError> {
-    let limit = call.query.page_limit(call.state.registry.settings().page_max)?;
+    let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(Tag::parse)?;
     let (registry, repository) = (call.registry(), name.clone());
     let page = blocking(move || registry.tags(&repository, last.as_ref(), limit)).await?;
@@ -24,7 +24,7 @@ pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, Api
 
 /// GET: the repositories that have something to show.
 pub async fn catalog(call: &Call) -> Result<HttpResponse, ApiError> {
-    let limit = call.query.page_limit(call.state.registry.settings().page_max)?;
+    let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(RepositoryName::parse)?;
     let registry = call.registry();
     let page = blocking(move || registry.catalog(last.as_ref(), limit)).await?;

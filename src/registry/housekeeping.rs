@@ -30,7 +30,7 @@ impl Registry {
 
     /// Ends the sessions that nobody wrote to for `upload_idle_secs`; says how many.
     fn end_idle_uploads(&self) -> Result<usize, Error> {
-        let idle_ms = self.settings.upload_idle_secs * 1000;
+        let idle_ms = self.config().settings.upload_idle_secs * 1000;
         let now_ms = self.clock.now_ms();
         let mut ended = 0;
         let mut range = KeyRange::all();

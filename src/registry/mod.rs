@@ -32,39 +32,47 @@ pub use referrers::ReferrersPage;
 pub use upload::{Upload, UploadStatus};
 pub use verify::{VerifyReport, Violation};
 
-use crate::config::Settings;
+use crate::config::Config;
 use live::LiveUploads;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The registry of one data directory.
 pub struct Registry {
     store: Store,
     clock: Arc<dyn Clock>,
-    settings: Settings,
+    config: RwLock<Arc<Config>>,
     live: LiveUploads,
 }
 
 impl Registry {
     /// The registry that `store` holds.
     #[must_use]
-    pub fn new(store: Store, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self { store, clock, settings, live: LiveUploads::default() }
+    pub fn new(store: Store, clock: Arc<dyn Clock>, config: Config) -> Self {
+        Self { store, clock, config: RwLock::new(Arc::new(config)), live: LiveUploads::default() }
     }
 
-    /// The settings in force.
+    /// The configuration in force. Ask once for things that have to fit each other: it may be another one the
+    /// next time.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn config(&self) -> Arc<Config> {
+        // Setting it is one assignment: a panic cannot leave it half done.
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another configuration in force. What runs goes on with the one it began with.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// How long a lease lasts, in milliseconds.
     fn lease_ms(&self) -> u64 {
-        self.settings.blob_lease_secs * 1000
+        self.config().settings.blob_lease_secs * 1000
     }
 
     /// How long before a lease's end HEAD stops to count on it, in milliseconds: never more than a quarter of
     /// it, or a short lease would be of no use at all.
     fn lease_margin_ms(&self) -> u64 {
-        (self.settings.lease_margin_secs * 1000).min(self.lease_ms() / 4)
+        let settings = &self.config().settings;
+        (settings.lease_margin_secs * 1000).min(settings.blob_lease_secs * 1000 / 4)
     }
 }

@@ -44,7 +44,7 @@ impl Registry {
         content_type: Option<&str>,
         bytes: Vec<u8>,
     ) -> Result<Pushed, Error> {
-        let max_bytes = self.settings.manifest_max_bytes;
+        let max_bytes = self.config().settings.manifest_max_bytes;
         if bytes.len() as u64 > max_bytes {
             return Err(Error::ManifestTooLarge { max_bytes });
         }
@@ -72,8 +72,8 @@ impl Registry {
     fn manifest_limits(&self) -> ManifestLimits {
         let count = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
         ManifestLimits {
-            references_max: count(self.settings.manifest_references_max),
-            annotations_bytes_max: count(self.settings.referrer_annotations_max_bytes),
+            references_max: count(self.config().settings.manifest_references_max),
+            annotations_bytes_max: count(self.config().settings.referrer_annotations_max_bytes),
         }
     }
 }

@@ -53,8 +53,9 @@ impl Registry {
         let mut seen = None;
         for (index, ((_, _, referrer), record)) in rows.into_iter().enumerate() {
             let size = rough_bytes(&record.descriptor);
-            let full = page.descriptors.len() as u64 >= self.settings.referrers_page_max
-                || (!page.descriptors.is_empty() && bytes + size > self.settings.referrers_page_max_bytes);
+            let full = page.descriptors.len() as u64 >= self.config().settings.referrers_page_max
+                || (!page.descriptors.is_empty()
+                    && bytes + size > self.config().settings.referrers_page_max_bytes);
             if full || index == SCAN_MAX_ROWS {
                 page.next = seen;
                 break;

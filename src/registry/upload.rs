@@ -122,7 +122,7 @@ impl Registry {
     /// Appends bytes, and makes the offset durable every now and then.
     pub fn append(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
         upload.staging.append(bytes).map_err(|error| self.store.disk_error(error))?;
-        if upload.offset() - upload.durable >= self.settings.upload_checkpoint_bytes {
+        if upload.offset() - upload.durable >= self.config().settings.upload_checkpoint_bytes {
             self.checkpoint(upload)?;
         }
         Ok(())
@@ -215,7 +215,7 @@ impl Registry {
         session: SessionId,
     ) -> Result<(RepoId, UploadRecord), Error> {
         let now_ms = self.clock.now_ms();
-        let idle_ms = self.settings.upload_idle_secs * 1000;
+        let idle_ms = self.config().settings.upload_idle_secs * 1000;
         self.store.read(|rows| {
             let repository = repositories::find(rows, name)?.ok_or(Error::UploadUnknown(session))?;
             let upload = rows.get(&UPLOAD, &session)?.ok_or(Error::UploadUnknown(session))?;

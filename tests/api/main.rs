@@ -6,6 +6,7 @@ mod support;
 
 mod blob_ranges;
 mod blobs;
+mod configuration;
 mod errors;
 mod leases;
 mod links;

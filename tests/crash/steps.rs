@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use wharfinger::blobs::{Published, Sealed};
-use wharfinger::config::Settings;
+use wharfinger::config::Config;
 use wharfinger::oci::{Algorithm, Digest, RepositoryName, SessionId};
 use wharfinger::registry::{Error, ManualClock, Recovery, Registry};
 use wharfinger::store::tables::UPLOAD;
@@ -41,7 +41,7 @@ impl Place {
     /// The registry as it is before anything was done at the start.
     fn registry(&self) -> Registry {
         let clock = Arc::clone(&self.clock);
-        Registry::new(self.store(), clock, Settings::default())
+        Registry::new(self.store(), clock, Config::default())
     }
 
     /// Starts again after a crash: the directory is in order before, and nothing is left to do afterwards.

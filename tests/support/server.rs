@@ -141,6 +141,16 @@ impl Server {
         process::wait_for(&mut running.child, "the server to stop")
     }
 
+    /// Sends SIGHUP: the configuration is to be read again.
+    pub fn hang_up(&self) {
+        process::signal(&self.live().child, Signal::HUP);
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     /// Ends it as a power cut would: no handler runs.
     pub fn kill(&mut self) {
         let mut running = self.running.take().expect("the server runs");

@@ -30,7 +30,7 @@ const CONFINED: [(&str, &[&str]); 5] = [
     ("redb", &["src/meta/engine", "migrations/"]),
     // Every file operation passes the seam where faults are injected.
     // The engine is handed the ledger's file, open.
-    ("std::fs", &["src/blobs/", "src/blobs.rs", "src/meta/engine/redb/mod.rs"]),
+    ("std::fs", &["src/blobs/", "src/blobs.rs", "src/config/", "src/meta/engine/redb/mod.rs"]),
     ("tokio::fs", &["src/blobs/", "src/blobs.rs"]),
     ("rustix::fs", &["src/blobs/", "src/blobs.rs"]),
 ];

@@ -1,0 +1,115 @@
+//! `wharfinger config`, and how every command comes to its configuration.
+
+use super::wrong_use;
+use crate::auth::Access;
+use crate::config::{self, CONFIG_VARIABLE, Config, Inputs, VARIABLE_PREFIX};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Where the configuration comes from, the same for every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConfigArguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// The file, the environment, and what else the command line says: key, argument and value.
+    pub fn inputs(&self, said: &[(&'static str, &'static str, &Option<String>)]) -> Inputs {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        let arguments = said
+            .iter()
+            .filter_map(|&(key, argument, value)| value.as_ref().map(|value| (key, argument, value.clone())));
+        Inputs { file: self.config.clone(), variables: variables.collect(), arguments: arguments.collect() }
+    }
+}
+
+/// Reads the configuration; the refusal is in words for the one who started the command.
+pub fn load(inputs: &Inputs) -> Result<Config, String> {
+    for (variable, nearest) in inputs.strange_variables() {
+        log::warn!("the variable {variable} is no setting and changes nothing; is {nearest} meant?");
+    }
+    inputs.load().map_err(|error| error.to_string())
+}
+
+/// What callers without credentials may do: everything, but only where no other machine can call.
+pub fn access(config: &Config) -> Result<Access, String> {
+    match &config.anonymous {
+        Some(list) => {
+            let refused = |error| format!("{}: {error}", config.source("anonymous"));
+            Access::parse(list).map_err(refused)
+        }
+        None if config.listen.ip().is_loopback() => Ok(Access::everything()),
+        None => Err(format!(
+            "listening on {} would open the registry to others, and nothing says what they may do. \
+             Say it with --anonymous pull,push,delete (or fewer), with WHARFINGER_ANONYMOUS, or with \
+             `anonymous` in the configuration; or listen on 127.0.0.1",
+            config.listen
+        )),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration and print what holds, each setting with where it comes from
+    Check(CheckArguments),
+    /// Print a configuration file with every setting, its meaning and its default
+    Example,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let check = match &arguments.command {
+        Command::Check(check) => check,
+        Command::Example => {
+            print!("{}", config::example());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let checked = load(&check.config.inputs(&[])).and_then(|config| access(&config).map(|_| config));
+    match checked {
+        Ok(config) if check.json => println!("{}", as_json(&config)),
+        Ok(config) => print!("{}", config.to_toml()),
+        Err(words) => return wrong_use(&words),
+    }
+    ExitCode::SUCCESS
+}
+
+fn as_json(config: &Config) -> Value {
+    let settings = config.effective().into_iter().map(|(key, value, source)| {
+        // A value in TOML is one in JSON: a number or a text in quotes.
+        let value = value.and_then(|value| serde_json::from_str(&value).ok()).unwrap_or(Value::Null);
+        json!({"key": key, "value": value, "source": source})
+    });
+    let repositories = config.repositories.rules().iter().map(|rule| {
+        json!({
+            "match": rule.pattern.to_string(),
+            "sparse_index": rule.sparse_index,
+            "source": rule.source.to_string(),
+        })
+    });
+    json!({
+        "settings": settings.collect::<Vec<_>>(),
+        "repositories": repositories.collect::<Vec<_>>(),
+    })
+}

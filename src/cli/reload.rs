@@ -1,0 +1,30 @@
+//! SIGHUP: the configuration is read again, and what can change while the registry serves, changes.
+
+use super::config;
+use crate::config::{Config, Inputs, Reload};
+use crate::http::app::State;
+
+/// Reads the configuration again. One that is refused changes nothing.
+pub fn reload(inputs: &Inputs, state: &State) {
+    match read(inputs, state) {
+        Ok(changes) if changes.is_empty() => log::info!("reloaded: nothing has changed"),
+        Ok(changes) => changes.iter().for_each(|change| log::info!("reloaded: {change}")),
+        Err(words) => log::error!("not reloaded, the configuration before stays in force: {words}"),
+    }
+}
+
+fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
+    let running = state.registry.config();
+    let read = config::load(inputs)?;
+    let changes = read.changes_since(&running);
+    let next: Config = read.reloaded_over(&running);
+    // Judged by the address that is listened on, not by one that the file may name for the next start.
+    let access = config::access(&next)?;
+    state.set_access(access);
+    state.registry.set_config(next);
+    let told = changes.into_iter().map(|(key, before, after, reload)| match reload {
+        Reload::Live => format!("{key} was {before} and is {after}"),
+        Reload::Restart => format!("{key} stays {before} until the next start, then it is {after}"),
+    });
+    Ok(told.collect())
+}

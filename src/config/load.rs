@@ -1,0 +1,272 @@
+//! Putting a configuration together: defaults, then the file, then the environment, then the command line.
+
+use super::error::{ConfigError, nearest};
+use super::file::{self, Written};
+use super::repository::RepositoryRules;
+use super::settings::{Reload, SETTINGS, Setting, Settings};
+use super::source::Source;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// What every variable of ours begins with.
+pub const VARIABLE_PREFIX: &str = "WHARFINGER_";
+
+/// The variable that names the configuration file.
+pub const CONFIG_VARIABLE: &str = "WHARFINGER_CONFIG";
+
+/// The key of the rules in the file, and with the prefix their variable.
+const REPOSITORY: &str = "repository";
+
+/// A setting that is a text.
+pub struct TextSetting {
+    /// Its key in the configuration file.
+    pub name: &'static str,
+    /// The value where nothing says another; none if that has a meaning of its own.
+    pub default: Option<&'static str>,
+    /// What it is for.
+    pub meaning: &'static str,
+    /// When a change takes effect.
+    pub reload: Reload,
+}
+
+/// Every setting that is a text.
+pub const TEXTS: &[TextSetting] = &[
+    TextSetting {
+        name: "data",
+        default: Some("./data"),
+        meaning: "The directory that holds everything.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "listen",
+        default: Some("127.0.0.1:5000"),
+        meaning: "Where to listen; port 0 takes any free one.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "anonymous",
+        default: None,
+        meaning: "What callers without credentials may do: a list of pull, push and delete. Without it they \
+                  may do everything where only this machine can call; elsewhere nothing starts.",
+        reload: Reload::Live,
+    },
+];
+
+/// A configuration that was checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory that holds everything.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What callers without credentials may do, as it was written.
+    pub anonymous: Option<String>,
+    /// The numbers.
+    pub settings: Settings,
+    /// The settings of repositories.
+    pub repositories: RepositoryRules,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./data"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            anonymous: None,
+            settings: Settings::default(),
+            repositories: RepositoryRules::default(),
+            sources: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a configuration is made of. It is kept, so that the same can be read again.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// The file, if one is named.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub variables: Vec<(String, String)>,
+    /// Keys that the command line says, with the name of the argument.
+    pub arguments: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Inputs {
+    /// Reads and checks all of it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        if let Some(path) = &self.file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            config.apply_file(path, &text)?;
+        }
+        config.apply_variables(&self.variables)?;
+        for (key, argument, value) in &self.arguments {
+            config.apply_text(key, value, Source::Argument(argument))?;
+        }
+        Ok(config)
+    }
+
+    /// Variables that look like ours and are none, each with the nearest that is. They are no error:
+    /// Kubernetes makes such variables for a service called `wharfinger`.
+    #[must_use]
+    pub fn strange_variables(&self) -> Vec<(String, String)> {
+        let strange = self.variables.iter().filter_map(|(name, _)| {
+            let key = name.strip_prefix(VARIABLE_PREFIX)?.to_ascii_lowercase();
+            let known =
+                name == CONFIG_VARIABLE || key.starts_with("test_") || all_keys().any(|known| known == key);
+            (!known).then(|| (name.clone(), variable_name(nearest(&key, all_keys()))))
+        });
+        strange.collect()
+    }
+}
+
+impl Config {
+    /// Where a setting comes from.
+    #[must_use]
+    pub fn source(&self, key: &str) -> Source {
+        self.sources.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The value of a text setting as it was written.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        match key {
+            "data" => Some(self.data.display().to_string()),
+            "listen" => Some(self.listen.to_string()),
+            "anonymous" => self.anonymous.clone(),
+            _ => None,
+        }
+    }
+
+    /// The settings that differ from `before`, with both values and when the change takes effect.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Vec<(&'static str, String, String, Reload)> {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+        let texts = TEXTS
+            .iter()
+            .map(|text| (text.name, shown(before.text(text.name)), shown(self.text(text.name)), text.reload));
+        let numbers = SETTINGS.iter().map(|setting| {
+            let value = |config: &Self| (setting.get)(&config.settings).to_string();
+            (setting.name, value(before), value(self), setting.reload)
+        });
+        let mut changes: Vec<_> = texts.chain(numbers).filter(|(_, old, new, _)| old != new).collect();
+        if self.repositories != before.repositories {
+            let count = |config: &Self| format!("{} rules", config.repositories.rules().len());
+            changes.push((REPOSITORY, count(before), count(self), Reload::Live));
+        }
+        changes
+    }
+
+    /// What is in force after `self` was read while `running` is: what needs a restart stays as it is.
+    #[must_use]
+    pub fn reloaded_over(mut self, running: &Self) -> Self {
+        for setting in SETTINGS.iter().filter(|setting| setting.reload == Reload::Restart) {
+            (setting.set)(&mut self.settings, (setting.get)(&running.settings));
+        }
+        self.data.clone_from(&running.data);
+        self.listen = running.listen;
+        self
+    }
+
+    fn apply_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let content = file::parse_file(path, text)?;
+        for (key, written, source) in content.values {
+            if let Some(setting) = Setting::named(&key) {
+                self.apply_number(setting, written.number(), &written.to_string(), source)?;
+                continue;
+            }
+            let text = known_text(&key, &source)?;
+            let Written::Text(value) = &written else {
+                return Err(refuse(text.name, &written.to_string(), source, "expected a text in quotes"));
+            };
+            self.apply_text(&key, value, source)?;
+        }
+        self.repositories = RepositoryRules::new(content.repositories);
+        Ok(())
+    }
+
+    fn apply_variables(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
+        for (name, value) in variables {
+            let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+            let key = key.to_ascii_lowercase();
+            let source = Source::Variable(name.clone());
+            if let Some(setting) = Setting::named(&key) {
+                let digits = value.trim().replace('_', "");
+                self.apply_number(setting, digits.parse().ok(), value, source)?;
+            } else if TEXTS.iter().any(|text| text.name == key) {
+                self.apply_text(&key, value, source)?;
+            } else if key == REPOSITORY {
+                self.repositories = RepositoryRules::new(file::parse_rules(name, value)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_number(
+        &mut self,
+        setting: &'static Setting,
+        number: Option<u64>,
+        shown: &str,
+        source: Source,
+    ) -> Result<(), ConfigError> {
+        match number {
+            Some(number) if setting.allows(number) => (setting.set)(&mut self.settings, number),
+            _ => return Err(refuse(setting.name, shown, source, &setting.expected())),
+        }
+        self.sources.insert(setting.name, source);
+        Ok(())
+    }
+
+    fn apply_text(&mut self, key: &str, value: &str, source: Source) -> Result<(), ConfigError> {
+        let text = known_text(key, &source)?;
+        match text.name {
+            "data" if value.is_empty() => {
+                return Err(refuse(key, value, source, "expected the path of a directory"));
+            }
+            "data" => self.data = PathBuf::from(value),
+            "listen" => {
+                let expected = "expected an address and a port, such as 127.0.0.1:5000 or [::1]:5000";
+                let address = value.parse();
+                self.listen = address.map_err(|_| refuse(key, value, source.clone(), expected))?;
+            }
+            "anonymous" => self.anonymous = Some(value.to_owned()),
+            other => unreachable!("{other} is listed in TEXTS and set here"),
+        }
+        self.sources.insert(text.name, source);
+        Ok(())
+    }
+}
+
+/// The variable of a setting.
+#[must_use]
+pub fn variable_name(key: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase())
+}
+
+fn all_keys() -> impl Iterator<Item = &'static str> {
+    let texts = TEXTS.iter().map(|text| text.name);
+    texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY])
+}
+
+fn known_text(key: &str, source: &Source) -> Result<&'static TextSetting, ConfigError> {
+    TEXTS.iter().find(|text| text.name == key).ok_or_else(|| ConfigError::UnknownKey {
+        at: source.clone(),
+        key: key.to_owned(),
+        nearest: nearest(key, all_keys()),
+    })
+}
+
+fn refuse(key: &str, value: &str, source: Source, expected: &str) -> ConfigError {
+    ConfigError::Value {
+        at: source,
+        key: key.to_owned(),
+        value: value.to_owned(),
+        expected: expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

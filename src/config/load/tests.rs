@@ -1,0 +1,91 @@
+//! What is read from where, what is refused, and what a change does.
+
+use super::*;
+
+fn of(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    config.apply_file(Path::new("w.toml"), file)?;
+    let variables: Vec<_> =
+        variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    config.apply_variables(&variables)?;
+    Ok(config)
+}
+
+#[test]
+fn a_variable_overrules_the_file_and_an_argument_both() {
+    let config = of("page_max = 7\nlisten = \"[::1]:1\"", &[("WHARFINGER_PAGE_MAX", "1_0")]).unwrap();
+    assert_eq!(config.settings, Settings { page_max: 10, ..Settings::default() });
+    assert_eq!(config.source("page_max").to_string(), "WHARFINGER_PAGE_MAX");
+    assert_eq!(config.source("listen").to_string(), "w.toml:2");
+    assert_eq!(config.source("data"), Source::Default);
+    let inputs = Inputs {
+        variables: vec![("WHARFINGER_DATA".into(), "/a".into())],
+        arguments: vec![("data", "--data", "/b".into())],
+        file: None,
+    };
+    let config = inputs.load().unwrap();
+    assert_eq!((config.data, config.sources["data"].clone()), ("/b".into(), Source::Argument("--data")));
+}
+
+#[test]
+fn a_value_out_of_bounds_is_refused_in_words() {
+    for value in ["", "0", "-1", "10001", "many", "1 000"] {
+        let words = of("", &[("WHARFINGER_PAGE_MAX", value)]).unwrap_err().to_string();
+        assert!(words.contains("WHARFINGER_PAGE_MAX") && words.contains("from 1 to 10000"), "{words}");
+    }
+    for value in ["0", "-1", "10001", "\"7\"", "1.5", "[1]", "true"] {
+        let words = of(&format!("\npage_max = {value}"), &[]).unwrap_err().to_string();
+        assert!(words.starts_with("w.toml:2: page_max=") && words.contains("from 1 to 10000"), "{words}");
+    }
+    for (key, value) in [("listen", "\"5000\""), ("data", "\"\""), ("data", "5"), ("anonymous", "[\"pull\"]")]
+    {
+        let words = of(&format!("{key} = {value}"), &[]).unwrap_err().to_string();
+        assert!(words.starts_with(&format!("w.toml:1: {key}=")) && words.contains("expected"), "{words}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    for (key, nearest) in [
+        ("pagemax", "page_max"),
+        ("lisen", "listen"),
+        ("upload_idle", "upload_idle_secs"),
+        ("repositry", "repository"),
+    ] {
+        for value in ["1", "\"1\"", "true"] {
+            let words = of(&format!("{key} = {value}"), &[]).unwrap_err().to_string();
+            assert_eq!(words, format!("w.toml:1: there is no setting {key}; did you mean {nearest}?"));
+        }
+    }
+}
+
+#[test]
+fn strange_variables_are_told_but_not_refused() {
+    let variables =
+        ["WHARFINGER_PAGEMAX", "WHARFINGER_PORT_5000_TCP", "WHARFINGER_CONFIG", "WHARFINGER_DATA", "HOME"];
+    let inputs = Inputs {
+        variables: variables.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect(),
+        ..Inputs::default()
+    };
+    let strange = inputs.strange_variables();
+    assert_eq!(strange[0], ("WHARFINGER_PAGEMAX".to_owned(), "WHARFINGER_PAGE_MAX".to_owned()));
+    assert_eq!(strange.len(), 2, "{strange:?}");
+    assert!(inputs.load().is_ok());
+}
+
+#[test]
+fn changes_are_told_with_when_they_take_effect() {
+    let before = of("", &[]).unwrap();
+    let after = of("page_max = 7\nhttp_workers = 3\n[[repository]]\nmatch = \"a\"", &[]).unwrap();
+    let changes = after.changes_since(&before);
+    let names: Vec<_> = changes.iter().map(|(name, _, new, reload)| (*name, new.as_str(), *reload)).collect();
+    assert_eq!(
+        names,
+        [
+            ("page_max", "7", Reload::Live),
+            ("http_workers", "3", Reload::Restart),
+            ("repository", "1 rules", Reload::Live)
+        ]
+    );
+    assert!(before.changes_since(&before).is_empty());
+}

@@ -1,0 +1,22 @@
+//! Every setting and limit, with its unit in its name, its bounds and its default.
+//!
+//! [`Inputs::load`] puts a [`Config`] together from the defaults, a TOML file, the environment and the
+//! command line, each overruling those before it. A key that nothing knows and a value out of bounds are
+//! refused in words, with their place.
+
+mod error;
+mod file;
+mod load;
+mod pattern;
+mod print;
+mod repository;
+mod settings;
+mod source;
+
+pub use error::ConfigError;
+pub use load::{CONFIG_VARIABLE, Config, Inputs, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name};
+pub use pattern::{Pattern, PatternError};
+pub use print::example;
+pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
+pub use settings::{Reload, SETTINGS, Setting, Settings};
+pub use source::Source;

@@ -1,0 +1,159 @@
+//! The numbers: every setting and limit, with its unit in its name, its bounds and its default.
+
+/// Whether a changed setting takes effect while the registry serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// With SIGHUP.
+    Live,
+    /// With the next start.
+    Restart,
+}
+
+/// One setting: what it may be and what it is for.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in the configuration file.
+    pub name: &'static str,
+    /// The least value.
+    pub min: u64,
+    /// The value where nothing says another.
+    pub default: u64,
+    /// The greatest value.
+    pub max: u64,
+    /// What it is for: one or more sentences.
+    pub meaning: &'static str,
+    /// When a change takes effect.
+    pub reload: Reload,
+    /// Reads it.
+    pub get: fn(&Settings) -> u64,
+    /// Writes it. The value was checked against the bounds.
+    pub(super) set: fn(&mut Settings, u64),
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $reload:ident $name:ident: $min:expr, $default:expr, $max:expr;)+) => {
+        /// The settings in force. Sizes are bytes, times are what their names say.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// Every setting that is a number.
+        pub const SETTINGS: &[Setting] = &[
+            $(Setting {
+                name: stringify!($name),
+                min: $min,
+                default: $default,
+                max: $max,
+                meaning: concat!($($doc),+),
+                reload: Reload::$reload,
+                get: |settings| settings.$name,
+                set: |settings, value| settings.$name = value,
+            },)+
+        ];
+    };
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const DAY_SECS: u64 = 24 * 60 * 60;
+const YEAR_SECS: u64 = 366 * DAY_SECS;
+
+settings! {
+    /// Seconds that running requests have to end when the server is told to stop.
+    Restart shutdown_grace_secs: 0, 30, 3600;
+    /// Seconds without a byte after which an open upload ends.
+    Live upload_idle_secs: 1, DAY_SECS, YEAR_SECS;
+    /// Bytes of a running upload after which its offset is made durable, so that a broken connection costs
+    /// the client no more than these.
+    Live upload_checkpoint_bytes: MIB, 64 * MIB, 1024 * MIB;
+    /// Bytes of a request's body that are gathered before they are written.
+    Live upload_buffer_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
+    /// Bytes that are read from a blob at once while it is sent.
+    Live blob_read_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
+    /// Seconds that a pushed or mounted blob stays linked without a manifest that references it.
+    Live blob_lease_secs: 1, DAY_SECS, YEAR_SECS;
+    /// Seconds before a lease's end from which on HEAD says 404, so that the client pushes again; at most a
+    /// quarter of `blob_lease_secs` counts.
+    Live lease_margin_secs: 0, 3600, YEAR_SECS;
+    /// Bytes of a refused request's body that are still read, so that the client sees the refusal.
+    Live drain_max_bytes: 0, 16 * MIB, 1024 * MIB;
+    /// Seconds for which a refused request's body is still read.
+    Live drain_max_secs: 0, 5, 3600;
+    /// Bytes that a manifest may have.
+    Live manifest_max_bytes: KIB, 4 * MIB, 4 * MIB;
+    /// Blobs and manifests that one manifest may reference.
+    Live manifest_references_max: 1, 5_000, 5_000;
+    /// Tags that one PUT of a manifest may set by `?tag=`.
+    Live manifest_tags_max: 10, 100, 1000;
+    /// Bytes that the annotations of a manifest with a subject may have: lists of referrers repeat them.
+    Live referrer_annotations_max_bytes: 0, 256 * KIB, MIB;
+    /// Entries of a page of tags or repositories when the client asks for no or a greater number.
+    Live page_max: 1, 1000, 10_000;
+    /// Entries of a page of referrers.
+    Live referrers_page_max: 1, 100, 1000;
+    /// Bytes after which a page of referrers ends; oras reads no more than 4 MiB.
+    Live referrers_page_max_bytes: KIB, 2 * MIB, 3 * MIB;
+    /// Seconds that a client has to send the head of a request.
+    Restart head_read_secs: 1, 10, 3600;
+    /// Seconds that an idle connection is kept open.
+    Restart keep_alive_secs: 0, 75, 3600;
+    /// Threads that serve connections; 0: one for each processor.
+    Restart http_workers: 0, 0, 512;
+    /// Threads of each worker that wait for disk and ledger.
+    Restart blocking_threads_max: 1, 64, 1024;
+    /// Bytes of memory for pages of the ledger.
+    Restart ledger_cache_bytes: MIB, 32 * MIB, 64 * 1024 * MIB;
+    /// Seconds between two looks for idle uploads and files to be unlinked.
+    Live housekeeping_secs: 1, 60, DAY_SECS;
+}
+
+impl Setting {
+    /// The setting with that key.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
+    /// What a value has to be, for the one who gave another.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        format!("expected a whole number from {} to {} ({})", self.min, self.max, self.meaning.trim())
+    }
+
+    /// Whether the value is within the bounds.
+    #[must_use]
+    pub fn allows(&self, value: u64) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_within_its_bounds() {
+        for setting in SETTINGS {
+            assert!(setting.allows(setting.default), "{}", setting.name);
+            assert!(!setting.meaning.trim().is_empty(), "{}", setting.name);
+            assert_eq!((setting.get)(&Settings::default()), setting.default, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn a_setting_is_set_alone() {
+        for setting in SETTINGS {
+            let mut settings = Settings::default();
+            (setting.set)(&mut settings, u64::MAX);
+            let changed = SETTINGS.iter().filter(|other| (other.get)(&settings) != other.default);
+            assert_eq!(changed.map(|changed| changed.name).collect::<Vec<_>>(), [setting.name]);
+        }
+    }
+}
