@@ -52,9 +52,11 @@ impl Staging {
             return Err(io::Error::new(ErrorKind::UnexpectedEof, words));
         }
         file.set_len(offset)?;
-        let hasher = match hasher {
-            Some(hasher) => hasher,
-            None => hash_file(&file, offset, algorithm)?,
+        let hasher = if let Some(hasher) = hasher {
+            hasher
+        } else {
+            log::info!("upload {session}: its {offset} bytes are read again for their digest");
+            hash_file(&file, offset, algorithm)?
         };
         assert_eq!(hasher.algorithm(), algorithm);
         file.seek(SeekFrom::Start(offset))?;

@@ -132,6 +132,9 @@ pub struct UploadRecord {
     pub algorithm: Algorithm,
     /// How many bytes are synced: what a client was or may be told.
     pub offset: u64,
+    /// The hash of these bytes so far, as [`crate::oci::Hasher::state`] gives it. With it they need not be
+    /// read again.
+    pub hash_state: Vec<u8>,
     /// When the session began.
     pub started_at_ms: u64,
     /// When it was last written to: it ends `upload_idle_secs` later.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState;
 use thiserror::Error;
 
 /// The longest digest of any [`Algorithm`].
@@ -182,6 +183,10 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// The first byte of a kept state. sha2 keeps the form of the rest within 0.11 and promises nothing beyond:
+/// another version of it means another byte here.
+const STATE_OF_SHA2_0_11: u8 = 1;
+
 /// Computes a [`Digest`] over content that arrives in pieces. A clone continues from the same state.
 #[derive(Clone)]
 pub struct Hasher(State);
@@ -219,6 +224,29 @@ impl Hasher {
             State::Sha512(state) => Digest::from_bytes(algorithm, &state.finalize()),
         };
         digest.expect("a hash function returns as many bytes as its algorithm says")
+    }
+
+    /// The state as bytes (some 100 to 210), to go on from later by [`Hasher::restore`].
+    #[must_use]
+    pub fn state(&self) -> Vec<u8> {
+        let mut bytes = vec![STATE_OF_SHA2_0_11];
+        match &self.0 {
+            State::Sha256(state) => bytes.extend_from_slice(&state.serialize()),
+            State::Sha512(state) => bytes.extend_from_slice(&state.serialize()),
+        }
+        bytes
+    }
+
+    /// The hasher that [`Hasher::state`] was asked of. None where the bytes are no such state: the content then
+    /// has to be read again.
+    #[must_use]
+    pub fn restore(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let (&STATE_OF_SHA2_0_11, state) = bytes.split_first()? else { return None };
+        let state = match algorithm {
+            Algorithm::Sha256 => State::Sha256(sha2::Sha256::deserialize(state.try_into().ok()?).ok()?),
+            Algorithm::Sha512 => State::Sha512(sha2::Sha512::deserialize(state.try_into().ok()?).ok()?),
+        };
+        Some(Self(state))
     }
 
     /// The algorithm given to [`Hasher::new`].

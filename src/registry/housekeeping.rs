@@ -48,7 +48,7 @@ impl Registry {
 
     /// Ends a session unless a request is writing to it right now.
     fn end_unclaimed(&self, session: SessionId) -> Result<bool, Error> {
-        let Some((_claim, _)) = self.live.claim(session) else { return Ok(false) };
+        let Some(_claim) = self.live.claim(session) else { return Ok(false) };
         match self.end_session(session) {
             // It was finished or cancelled since the page was read.
             Err(Error::UploadUnknown(_)) => Ok(false),

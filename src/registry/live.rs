@@ -1,37 +1,23 @@
-//! Which sessions are being written to right now, and the hash of those that are not.
+//! Which sessions are being written to right now.
 //!
-//! Nothing here decides whether a session exists: that is the ledger's to say. What is lost here, by a
-//! restart or a failed request, is read again from the session's file.
+//! Nothing here decides whether a session exists: that is the ledger's to say.
 
-use crate::oci::{Hasher, SessionId};
-use std::collections::HashMap;
+use crate::oci::SessionId;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-enum Live {
-    /// A request holds it.
-    Claimed,
-    /// Nobody does; the hash of its first `offset` bytes.
-    Idle { offset: u64, hasher: Box<Hasher> },
-}
-
-/// The live sessions.
+/// The sessions that a request holds.
 #[derive(Default, Clone)]
-pub struct LiveUploads(Arc<Mutex<HashMap<SessionId, Live>>>);
+pub struct LiveUploads(Arc<Mutex<HashSet<SessionId>>>);
 
 impl LiveUploads {
-    /// Takes a session for writing, with the offset and hash it was left at where they are known. None: it is
-    /// taken.
-    pub fn claim(&self, session: SessionId) -> Option<(Claim, Option<(u64, Hasher)>)> {
-        let known = match self.lock().insert(session, Live::Claimed) {
-            Some(Live::Claimed) => return None,
-            Some(Live::Idle { offset, hasher }) => Some((offset, *hasher)),
-            None => None,
-        };
-        Some((Claim { session, live: self.clone(), left_at: None }, known))
+    /// Takes a session for writing. None: it is taken.
+    pub fn claim(&self, session: SessionId) -> Option<Claim> {
+        self.lock().insert(session).then(|| Claim { session, live: self.clone() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
-        // Every critical section is one map operation: a panic cannot leave it half done.
+    fn lock(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        // Every critical section is one operation of the set: a panic cannot leave it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,45 +26,27 @@ impl LiveUploads {
 pub struct Claim {
     session: SessionId,
     live: LiveUploads,
-    left_at: Option<(u64, Hasher)>,
-}
-
-impl Claim {
-    /// Ends the claim of a session that goes on, and keeps its hash for the next request.
-    pub fn leave(mut self, offset: u64, hasher: Hasher) {
-        self.left_at = Some((offset, hasher));
-    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut live = self.live.lock();
-        match self.left_at.take() {
-            Some((offset, hasher)) => {
-                live.insert(self.session, Live::Idle { offset, hasher: Box::new(hasher) })
-            }
-            None => live.remove(&self.session),
-        };
+        let was_held = self.live.lock().remove(&self.session);
+        debug_assert!(was_held, "a claim is the only one of its session");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Algorithm;
 
     #[test]
-    fn one_request_at_a_time_and_the_hash_comes_back() {
+    fn one_request_at_a_time() {
         let live = LiveUploads::default();
-        let session = SessionId::from_bytes([1; 16]);
-        let (claim, known) = live.claim(session).unwrap();
-        assert!(known.is_none());
-        assert!(live.claim(session).is_none());
-        claim.leave(3, Hasher::new(Algorithm::Sha256));
-        let (claim, known) = live.claim(session).unwrap();
-        assert_eq!(known.map(|(offset, _)| offset), Some(3));
+        let (one, other) = (SessionId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
+        let claim = live.claim(one).unwrap();
+        assert!(live.claim(one).is_none());
+        assert!(live.claim(other).is_some());
         drop(claim);
-        let (_claim, known) = live.claim(session).unwrap();
-        assert!(known.is_none(), "a claim that was not left tells nothing");
+        assert!(live.claim(one).is_some());
     }
 }

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::links::Judge;
 use super::live::Claim;
 use super::{ids, links, repositories};
-use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
+use crate::oci::{Algorithm, ContentRange, Digest, Hasher, RepositoryName, SessionId};
 use crate::store::records::UploadRecord;
 use crate::store::tables::UPLOAD;
 use crate::store::{self, Read, RepoId, Staging, StoreError};
@@ -26,6 +26,7 @@ pub struct UploadStatus {
 pub struct Upload {
     repository: RepoId,
     staging: Staging,
+    /// Held until the request's hold on the session ends.
     claim: Claim,
     /// The offset that the ledger has.
     durable: u64,
@@ -57,16 +58,17 @@ impl Registry {
     /// Begins an upload that is hashed with `algorithm` as its bytes come.
     pub fn start_upload(&self, name: &RepositoryName, algorithm: Algorithm) -> Result<Upload, Error> {
         let session = ids::session();
-        let (claim, known) = self.live.claim(session).expect("a new session is nobody's");
-        assert!(known.is_none());
+        let claim = self.live.claim(session).expect("a new session is nobody's");
         let staging = self.store.create_staging(session, algorithm)?;
         let (name, fresh, now_ms) = (name.clone(), ids::repository(), self.clock.now_ms());
+        let hash_state = staging.hasher().state();
         let written = self.store.write(move |tx| {
             let repository = repositories::find_or_create(tx, &name, fresh, now_ms)?;
             let upload = UploadRecord {
                 repository: repository.0,
                 algorithm,
                 offset: 0,
+                hash_state: hash_state.clone(),
                 started_at_ms: now_ms,
                 touched_at_ms: now_ms,
             };
@@ -111,10 +113,10 @@ impl Registry {
     pub fn resume_upload(&self, name: &RepositoryName, session: SessionId) -> Result<Upload, Error> {
         // Another repository's session looks like none, before it can be seen to be busy.
         self.find_upload(name, session)?;
-        let (claim, known) = self.live.claim(session).ok_or(Error::UploadBusy(session))?;
+        let claim = self.live.claim(session).ok_or(Error::UploadBusy(session))?;
         // Read again: until the claim another request could move it.
         let (repository, upload) = self.find_upload(name, session)?;
-        let hasher = known.and_then(|(offset, hasher)| (offset == upload.offset).then_some(hasher));
+        let hasher = Hasher::restore(upload.algorithm, &upload.hash_state);
         let staging = self.store.resume_staging(session, upload.offset, upload.algorithm, hasher)?;
         Ok(Upload { repository, staging, claim, durable: upload.offset })
     }
@@ -131,19 +133,20 @@ impl Registry {
     /// Ends the request's hold on an upload that goes on later. All its bytes are durable when this returns.
     pub fn leave_upload(&self, mut upload: Upload) -> Result<UploadStatus, Error> {
         self.checkpoint(&mut upload)?;
-        let status = UploadStatus { session: upload.session(), offset: upload.offset() };
-        upload.claim.leave(status.offset, upload.staging.hasher().clone());
-        Ok(status)
+        Ok(UploadStatus { session: upload.session(), offset: upload.offset() })
     }
 
     /// Makes the bytes so far durable and then says so in the ledger.
     fn checkpoint(&self, upload: &mut Upload) -> Result<(), Error> {
         upload.staging.sync().map_err(|error| self.store.disk_error(error))?;
         let (session, offset, now_ms) = (upload.session(), upload.offset(), self.clock.now_ms());
+        let hash_state = upload.staging.hasher().state();
         let written = self.store.write(move |tx| {
             let present = tx.get(&UPLOAD, &session)?.ok_or(Error::UploadUnknown(session))?;
             assert!(present.offset <= offset, "an acknowledged offset never goes back");
-            tx.put(&UPLOAD, &session, &UploadRecord { offset, touched_at_ms: now_ms, ..present })?;
+            let hash_state = hash_state.clone();
+            let upload = UploadRecord { offset, hash_state, touched_at_ms: now_ms, ..present };
+            tx.put(&UPLOAD, &session, &upload)?;
             Ok(())
         });
         if matches!(written, Err(Error::UploadUnknown(_))) {
@@ -190,7 +193,7 @@ impl Registry {
     pub fn cancel_upload(&self, name: &RepositoryName, session: SessionId) -> Result<(), Error> {
         self.find_upload(name, session)?;
         match self.live.claim(session) {
-            Some((_claim, _)) => self.end_session(session),
+            Some(_claim) => self.end_session(session),
             None => self.end_row(session),
         }
     }

@@ -205,3 +205,43 @@ fn a_session_that_became_idle_while_the_server_was_down_ends_at_start() {
     server.client().get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     assert!(files::files_under(&server.data().join("uploads")).is_empty());
 }
+
+/// What the server has read from files so far, in bytes: what comes by sockets is not counted there.
+fn bytes_read(server: &Server) -> usize {
+    let io = std::fs::read_to_string(format!("/proc/{}/io", server.pid())).expect("the server runs");
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("a count of bytes read");
+    read.parse().expect("a number")
+}
+
+#[test]
+fn after_a_kill_nothing_is_read_again() {
+    let mut server = Server::start();
+    let content = bytes::random(71, 24 * MIB);
+    let location = uploads::start(&server.client(), REPOSITORY);
+    patch_at(&server.client(), &location, 0, &content[..20 * MIB + 5]).expect_status(202);
+    server.kill();
+    server.restart();
+    let before = bytes_read(&server);
+    patch_at(&server.client(), &location, 20 * MIB + 5, &content[20 * MIB + 5..]).expect_status(202);
+    let digest = bytes::digest(&content);
+    uploads::finish(&server.client(), &location, &digest).expect_status(201);
+    let read = bytes_read(&server) - before;
+    assert!(read < 4 * MIB, "{read} bytes were read to go on behind 20 MiB");
+    server.client().get_blob(REPOSITORY, &digest).expect_status(200).expect_body(&content);
+}
+
+#[test]
+fn another_algorithm_at_the_end_is_one_second_pass() {
+    let mut server = Server::start();
+    let content = bytes::random(72, 8 * MIB);
+    let location = uploads::start(&server.client(), REPOSITORY);
+    patch_at(&server.client(), &location, 0, &content).expect_status(202);
+    server.kill();
+    server.restart();
+    let before = bytes_read(&server);
+    let digest = bytes::digest_sha512(&content);
+    uploads::finish(&server.client(), &location, &digest).expect_status(201);
+    let read = bytes_read(&server) - before;
+    assert!((8 * MIB..12 * MIB).contains(&read), "{read} bytes were read for 8 MiB");
+    server.client().get_blob(REPOSITORY, &digest).expect_status(200).expect_body(&content);
+}

@@ -175,4 +175,34 @@ proptest! {
         }
         prop_assert_eq!(hasher.finish(), Digest::of(algorithm, &pieces.concat()));
     }
+
+    #[test]
+    fn a_kept_state_goes_on_as_if_it_had_never_been_kept(
+        algorithm in any_algorithm(),
+        before in prop::collection::vec(any::<u8>(), 0..300),
+        after in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(&before);
+        let state = hasher.state();
+        prop_assert!(state.len() <= 256);
+        let mut restored = Hasher::restore(algorithm, &state).expect("its own state");
+        restored.update(&after);
+        prop_assert_eq!(restored.finish(), Digest::of(algorithm, &[before, after].concat()));
+    }
+
+    #[test]
+    fn what_is_no_state_is_refused(
+        algorithm in any_algorithm(),
+        bytes in prop::collection::vec(any::<u8>(), 0..220),
+    ) {
+        // A state that fits may be wrong, which the digest shows at the end; it must not panic.
+        if let Some(mut hasher) = Hasher::restore(algorithm, &bytes) {
+            hasher.update(b"more");
+            let _ = hasher.finish();
+        }
+        let mut other_form = Hasher::new(algorithm).state();
+        other_form[0] = 0;
+        prop_assert!(Hasher::restore(algorithm, &other_form).is_none());
+    }
 }
