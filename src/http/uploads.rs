@@ -129,7 +129,7 @@ async fn receive(
     let expected = range.map(|range| range.len());
     let received = receiving.receive(body, expected).await?;
     if expected.is_some_and(|expected| expected != received) {
-        receiving.forget();
+        receiving.forget().await?;
         let (registry, repository) = (call.registry(), name.clone());
         let status = blocking(move || registry.upload_status(&repository, session)).await?;
         let offset = status.offset;
