@@ -120,6 +120,11 @@ impl Staging {
         Ok(Sealed { location, size: self.offset })
     }
 
+    /// Cuts off what stands behind `offset`, which was synced: nobody was told of it.
+    pub fn cut(self, offset: u64) -> io::Result<()> {
+        self.file.set_len(offset)
+    }
+
     /// Removes the file: its session is over.
     pub fn discard(self, dir: &DataDir) -> io::Result<()> {
         remove_if_there(&dir.staging_path(self.session))

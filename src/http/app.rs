@@ -82,6 +82,25 @@ impl Call {
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.request.headers().get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// The value of a header that decides what the body is, or where it belongs. Two of them, or one that
+    /// cannot be read, may have been something else to whoever passed the request on: they are refused.
+    pub fn decisive_header(
+        &self,
+        name: &HeaderName,
+        status: StatusCode,
+        code: Code,
+    ) -> Result<Option<&str>, ApiError> {
+        let mut values = self.request.headers().get_all(name);
+        let Some(value) = values.next() else { return Ok(None) };
+        match value.to_str() {
+            Ok(text) if values.next().is_none() => Ok(Some(text)),
+            _ => {
+                let message = format!("{name}: expected one such header, of visible ASCII");
+                Err(ApiError::new(status, code, &message))
+            }
+        }
+    }
 }
 
 /// Answers a request, whatever it is.
@@ -219,13 +238,14 @@ fn impossible_tag(name: &str, tag: &str, method: &Method) -> ApiError {
 
 /// Content is what its digest says, so an encoding would have to be undone first; nobody's client sends one.
 fn refuse_encoding(call: &Call) -> Result<(), ApiError> {
-    match call.header(&header::CONTENT_ENCODING) {
+    let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported);
+    match call.decisive_header(&header::CONTENT_ENCODING, status, code)? {
         None => Ok(()),
         Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
         Some(encoding) => {
             let message =
                 format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
-            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, &message))
+            Err(ApiError::new(status, code, &message))
         }
     }
 }

@@ -94,8 +94,9 @@ impl Receiving {
     }
 
     /// The session stays at the offset that was last made durable.
-    pub fn forget(self) {
-        drop(self.take());
+    pub async fn forget(self) -> Result<(), ApiError> {
+        let (registry, upload) = (Arc::clone(&self.registry), self.take());
+        blocking(move || registry.forget_upload(upload)).await
     }
 }
 

@@ -3,12 +3,12 @@
 
 use super::app::Call;
 use super::body;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::reply::{CONTENT_DIGEST, SUBJECT, blocking, created};
 use crate::oci::{Reference, RepositoryName};
 use crate::registry::Error;
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
 
 /// GET and HEAD. What is stored is served: nothing is converted to what the client would rather have.
@@ -39,8 +39,9 @@ pub async fn put(
     if length.is_some_and(|length| length > max_bytes) {
         return Err(Error::ManifestTooLarge { max_bytes }.into());
     }
+    let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
+    let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
     let bytes = body::collect(payload, max_bytes).await?;
-    let content_type = call.header(&header::CONTENT_TYPE).map(str::to_owned);
     let (registry, repository) = (call.registry(), name.clone());
     let pushed =
         blocking(move || registry.put_manifest(&repository, &reference, content_type.as_deref(), bytes))

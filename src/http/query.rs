@@ -16,7 +16,8 @@ impl Query {
     pub fn parse(text: &str) -> Result<Self, ApiError> {
         let decode = |part: &str| {
             percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| {
-                ApiError::new(StatusCode::BAD_REQUEST, Code::Unsupported, "the query is not UTF-8")
+                let message = "the query is not text: expected UTF-8, percent-encoded";
+                ApiError::new(StatusCode::BAD_REQUEST, Code::Unsupported, message)
             })
         };
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {

@@ -88,7 +88,9 @@ fn repository(parts: &[&str]) -> Result<RepositoryName, ApiError> {
 
 fn decode(part: &str) -> Result<String, ApiError> {
     let decoded = percent_decode_str(part).decode_utf8();
-    decoded.map(String::from).map_err(|_| ApiError::name_invalid("the path is not UTF-8"))
+    decoded
+        .map(String::from)
+        .map_err(|_| ApiError::name_invalid("the path is not text: expected UTF-8, percent-encoded"))
 }
 
 #[cfg(test)]

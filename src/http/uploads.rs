@@ -129,7 +129,7 @@ async fn receive(
     let expected = range.map(|range| range.len());
     let received = receiving.receive(body, expected).await?;
     if expected.is_some_and(|expected| expected != received) {
-        receiving.forget();
+        receiving.forget().await?;
         let (registry, repository) = (call.registry(), name.clone());
         let status = blocking(move || registry.upload_status(&repository, session)).await?;
         let offset = status.offset;
@@ -149,8 +149,12 @@ fn check_range(call: &Call, upload: &Upload, range: ContentRange) -> Result<(), 
 }
 
 fn content_range(call: &Call) -> Result<Option<ContentRange>, ApiError> {
-    let range = call.header(&header::CONTENT_RANGE).map(ContentRange::parse).transpose();
-    range.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, &error.to_string()))
+    let (status, code) = (StatusCode::BAD_REQUEST, Code::BlobUploadInvalid);
+    let range = call.decisive_header(&header::CONTENT_RANGE, status, code)?;
+    range
+        .map(ContentRange::parse)
+        .transpose()
+        .map_err(|error| ApiError::new(status, code, &error.to_string()))
 }
 
 fn parse_algorithm(name: &str) -> Result<Algorithm, ApiError> {

@@ -136,6 +136,15 @@ impl Registry {
         Ok(UploadStatus { session: upload.session(), offset: upload.offset() })
     }
 
+    /// Ends the request's hold on an upload that stays where it was last durable: what came behind that must
+    /// not count.
+    pub fn forget_upload(&self, upload: Upload) -> Result<(), Error> {
+        let Upload { staging, claim, durable, .. } = upload;
+        staging.cut(durable).map_err(|error| self.store.disk_error(error))?;
+        drop(claim);
+        Ok(())
+    }
+
     /// Makes the bytes so far durable and then says so in the ledger.
     fn checkpoint(&self, upload: &mut Upload) -> Result<(), Error> {
         upload.staging.sync().map_err(|error| self.store.disk_error(error))?;
