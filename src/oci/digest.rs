@@ -237,8 +237,8 @@ impl Hasher {
         bytes
     }
 
-    /// The hasher that [`Hasher::state`] was asked of. None where the bytes are no such state: the content then
-    /// has to be read again.
+    /// The hasher that [`Hasher::state`] was asked of. None where the bytes are no such state: the content
+    /// then has to be read again.
     #[must_use]
     pub fn restore(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let (&STATE_OF_SHA2_0_11, state) = bytes.split_first()? else { return None };
