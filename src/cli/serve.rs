@@ -6,7 +6,9 @@ use crate::config::Settings;
 use crate::http::app::State;
 use crate::http::listen;
 use crate::registry::{Error, Registry, SystemClock};
+use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
+use rustix::process::Signal;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -28,10 +30,21 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, settings: &Settings) -> ExitCode {
+    let system = System::new();
+    if let Err(error) = system.block_on(async { survive_file_limit() }) {
+        return wrong_use(&format!("the signal SIGXFSZ cannot be handled: {error}"));
+    }
     match prepare(arguments, settings) {
-        Ok((listener, registry, access)) => serve(listener, registry, access, arguments, settings),
+        Ok((listener, registry, access)) => serve(&system, listener, registry, access, arguments, settings),
         Err(message) => wrong_use(&message),
     }
+}
+
+/// A write beyond the process's limit on the size of a file (`ulimit -f`) ends the process by SIGXFSZ, unless
+/// somebody listens for that: then the write fails like one on a full disk, and its request is refused.
+fn survive_file_limit() -> std::io::Result<()> {
+    // Once there was a listener, the signal's default action does not come back.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 fn prepare(
@@ -80,6 +93,7 @@ fn listen_refusal(address: SocketAddr, error: &std::io::Error) -> String {
 }
 
 fn serve(
+    system: &SystemRunner,
     listener: TcpListener,
     registry: Arc<Registry>,
     access: Access,
@@ -89,7 +103,7 @@ fn serve(
     let housekeeping = Housekeeping::start(Arc::clone(&registry), settings.housekeeping_secs);
     let address = listener.local_addr().unwrap_or(arguments.listen);
     let state = Data::new(State::new(registry, access, random()));
-    let outcome = actix_web::rt::System::new().block_on(async {
+    let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
