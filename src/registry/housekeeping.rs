@@ -4,7 +4,7 @@ use super::Registry;
 use super::error::Error;
 use crate::oci::SessionId;
 use crate::store::tables::UPLOAD;
-use crate::store::{KeyRange, Read, Recovery};
+use crate::store::{KeyRange, Read, Recovery, StoreError};
 
 /// How many upload rows are looked at in one snapshot.
 const PAGE_ROWS: usize = 512;
@@ -13,15 +13,20 @@ impl Registry {
     /// Brings the files in line with the ledger after whatever happened before this start.
     pub fn recover(&self) -> Result<Recovery, Error> {
         let mut found = self.store.recover()?;
-        let ended = self.end_idle_uploads()?;
+        let ended = match self.end_idle_uploads() {
+            // A start needs no room; they end later.
+            Err(Error::Store(StoreError::Full)) => 0,
+            ended => ended?,
+        };
         found.open_sessions = found.open_sessions.saturating_sub(ended);
         Ok(found)
     }
 
     /// Ends idle uploads and unlinks what has a tombstone.
     pub fn keep_house(&self) -> Result<(), Error> {
-        let ended = self.end_idle_uploads()?;
+        // Files first: on a full disk they make the room that the rows need.
         let swept = self.store.sweep_tombstones()?;
+        let ended = self.end_idle_uploads()?;
         if ended + swept > 0 {
             log::info!("ended {ended} idle uploads, unlinked {swept} files");
         }
