@@ -99,6 +99,9 @@ settings! {
     blocking_threads_max: 1, 64, 1024;
     /// Bytes of memory for pages of the ledger.
     ledger_cache_bytes: MIB, 32 * MIB, 64 * 1024 * MIB;
+    /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
+    /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
+    free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
     /// Seconds between two looks for idle uploads and files to be unlinked.
     housekeeping_secs: 1, 60, DAY_SECS;
 }

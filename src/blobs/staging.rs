@@ -90,6 +90,12 @@ impl Staging {
         Ok(())
     }
 
+    /// Gives back the room of the bytes behind `offset`. The upload is of no more use here: it goes on by
+    /// [`Staging::resume`].
+    pub fn cut_off(&self, offset: u64) -> io::Result<()> {
+        self.file.set_len(offset)
+    }
+
     /// Makes all bytes so far durable.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.offset {

@@ -24,8 +24,11 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
         (None, Some(algorithm)) => parse_algorithm(algorithm)?,
         (None, None) => Algorithm::Sha256,
     };
+    // Without a digest the body is none of the blob.
+    let bytes = digest.and_then(|_| announced(call)).unwrap_or(0);
     let (registry, repository) = (call.registry(), name.clone());
-    let upload = blocking(move || registry.start_upload(&repository, algorithm)).await?;
+    let upload = blocking(move || registry.start_upload(&repository, algorithm, bytes)).await?;
+    let session = upload.session();
     let receiving = Receiving::new(call.registry(), upload);
     let Some(digest) = digest else {
         let status = receiving.leave().await?;
@@ -33,7 +36,12 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
     };
     match receiving.receive(body, None).await {
         Ok(_) => {
-            receiving.finish(digest).await?;
+            if let Err(error) = receiving.finish(digest).await {
+                let registry = call.registry();
+                // Where the refusal ended it already, there is nothing to cancel.
+                drop(blocking(move || registry.cancel_upload(&name, session)).await);
+                return Err(error);
+            }
             Ok(created_blob(&name, digest))
         }
         Err(error) => {
@@ -41,6 +49,15 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
             receiving.abandon().await?;
             Err(error)
         }
+    }
+}
+
+/// How many bytes the request's body has; none: it does not say.
+fn announced(call: &Call) -> Option<u64> {
+    match call.header(&header::CONTENT_LENGTH) {
+        Some(length) => length.parse().ok(),
+        None if call.request.headers().contains_key(header::TRANSFER_ENCODING) => None,
+        None => Some(0),
     }
 }
 
@@ -113,7 +130,8 @@ async fn receive(
 ) -> Result<Receiving, ApiError> {
     let range = content_range(call)?;
     let (registry, repository) = (call.registry(), name.clone());
-    let upload = blocking(move || registry.resume_upload(&repository, session)).await?;
+    let bytes = announced(call);
+    let upload = blocking(move || registry.resume_upload(&repository, session, bytes)).await?;
     let begins_at = upload.offset();
     let checked = range.map_or(Ok(()), |range| check_range(call, &upload, range));
     let receiving = Receiving::new(call.registry(), upload);

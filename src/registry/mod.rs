@@ -17,6 +17,7 @@ mod mount;
 mod push;
 mod referrers;
 mod repositories;
+mod room;
 mod upload;
 mod verify;
 

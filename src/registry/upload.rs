@@ -1,7 +1,8 @@
 //! Uploads: begun, written to by one request at a time, left and gone on with, finished or given up.
 //!
 //! What a client was told of an upload's offset is synced and in the ledger. A request that breaks off leaves
-//! the session where the last offset was made durable.
+//! the session where the last offset was made durable. So does one for whose bytes there is no room: those
+//! behind the last durable offset are cut off at once, and their room is free for others.
 
 use super::Registry;
 use super::error::Error;
@@ -12,6 +13,9 @@ use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
 use crate::store::records::UploadRecord;
 use crate::store::tables::UPLOAD;
 use crate::store::{self, Read, RepoId, Staging, StoreError};
+
+/// Bytes of one body after which the room on the disk is looked at again.
+const ROOM_CHECK_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Where an upload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +33,18 @@ pub struct Upload {
     claim: Claim,
     /// The offset that the ledger has.
     durable: u64,
+    /// Bytes since the room on the disk was looked at.
+    unchecked: u64,
+    /// There was no room: only the bytes up to `durable` are left.
+    cut_off: bool,
 }
 
 impl Upload {
+    fn new(repository: RepoId, staging: Staging, claim: Claim) -> Self {
+        let durable = staging.offset();
+        Self { repository, staging, claim, durable, unchecked: 0, cut_off: false }
+    }
+
     /// Where the next byte goes.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -51,11 +64,30 @@ impl Upload {
         }
         Err(Error::RangeMismatch { session: self.session(), offset: self.offset() })
     }
+
+    /// Gives back the room of bytes that will not be acknowledged, where it is room that was lacking.
+    fn cut_off_if_full(&mut self, outcome: &Result<(), Error>) {
+        if !matches!(outcome, Err(Error::NoRoom { .. } | Error::Store(StoreError::Full))) {
+            return;
+        }
+        self.cut_off = true;
+        if let Err(error) = self.staging.cut_off(self.durable) {
+            // The next request that goes on with it does the same.
+            log::warn!("upload {} could not be cut off: {error}", self.session());
+        }
+    }
 }
 
 impl Registry {
-    /// Begins an upload that is hashed with `algorithm` as its bytes come.
-    pub fn start_upload(&self, name: &RepositoryName, algorithm: Algorithm) -> Result<Upload, Error> {
+    /// Begins an upload that is hashed with `algorithm` as its bytes come. The request announces `announced`
+    /// of them.
+    pub fn start_upload(
+        &self,
+        name: &RepositoryName,
+        algorithm: Algorithm,
+        announced: u64,
+    ) -> Result<Upload, Error> {
+        self.expect_room(announced)?;
         let session = ids::session();
         let (claim, known) = self.live.claim(session).expect("a new session is nobody's");
         assert!(known.is_none());
@@ -74,7 +106,7 @@ impl Registry {
             Ok::<_, Error>(repository)
         });
         match written {
-            Ok(repository) => Ok(Upload { repository, staging, claim, durable: 0 }),
+            Ok(repository) => Ok(Upload::new(repository, staging, claim)),
             Err(error) => {
                 self.store.discard_staging(session);
                 Err(error)
@@ -107,20 +139,41 @@ impl Registry {
         })
     }
 
-    /// Takes an upload to write to it. Bytes that were never acknowledged are cut off.
-    pub fn resume_upload(&self, name: &RepositoryName, session: SessionId) -> Result<Upload, Error> {
+    /// Takes an upload to write to it. Bytes that were never acknowledged are cut off. The request announces
+    /// `announced` bytes, if it says how many.
+    pub fn resume_upload(
+        &self,
+        name: &RepositoryName,
+        session: SessionId,
+        announced: Option<u64>,
+    ) -> Result<Upload, Error> {
         // Another repository's session looks like none, before it can be seen to be busy.
         self.find_upload(name, session)?;
+        // To close an upload whose bytes are all here takes no room worth speaking of.
+        if announced != Some(0) {
+            self.expect_room(announced.unwrap_or(0))?;
+        }
         let (claim, known) = self.live.claim(session).ok_or(Error::UploadBusy(session))?;
         // Read again: until the claim another request could move it.
         let (repository, upload) = self.find_upload(name, session)?;
         let hasher = known.and_then(|(offset, hasher)| (offset == upload.offset).then_some(hasher));
         let staging = self.store.resume_staging(session, upload.offset, upload.algorithm, hasher)?;
-        Ok(Upload { repository, staging, claim, durable: upload.offset })
+        Ok(Upload::new(repository, staging, claim))
     }
 
     /// Appends bytes, and makes the offset durable every now and then.
     pub fn append(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
+        let appended = self.append_within_room(upload, bytes);
+        upload.cut_off_if_full(&appended);
+        appended
+    }
+
+    fn append_within_room(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
+        upload.unchecked += bytes.len() as u64;
+        if upload.unchecked >= ROOM_CHECK_BYTES {
+            self.expect_room(0)?;
+            upload.unchecked = 0;
+        }
         upload.staging.append(bytes).map_err(|error| self.store.disk_error(error))?;
         if upload.offset() - upload.durable >= self.settings.upload_checkpoint_bytes {
             self.checkpoint(upload)?;
@@ -128,9 +181,15 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends the request's hold on an upload that goes on later. All its bytes are durable when this returns.
+    /// Ends the request's hold on an upload that goes on later. All its bytes are durable when this returns,
+    /// but for those that there was no room for.
     pub fn leave_upload(&self, mut upload: Upload) -> Result<UploadStatus, Error> {
-        self.checkpoint(&mut upload)?;
+        if upload.cut_off {
+            return Ok(UploadStatus { session: upload.session(), offset: upload.durable });
+        }
+        let checked = self.checkpoint(&mut upload);
+        upload.cut_off_if_full(&checked);
+        checked?;
         let status = UploadStatus { session: upload.session(), offset: upload.offset() };
         upload.claim.leave(status.offset, upload.staging.hasher().clone());
         Ok(status)
@@ -160,7 +219,8 @@ impl Registry {
     ///
     /// Bytes of another digest end the session and leave nothing.
     pub fn finish_upload(&self, upload: Upload, digest: Digest) -> Result<u64, Error> {
-        let Upload { repository, staging, claim, .. } = upload;
+        let Upload { repository, staging, claim, durable, cut_off, .. } = upload;
+        assert!(!cut_off, "the request that found no room was refused");
         let session = staging.session();
         let actual = staging.digest(digest.algorithm()).map_err(StoreError::from)?;
         if actual != digest {
@@ -169,7 +229,7 @@ impl Registry {
         }
         let now_ms = self.clock.now_ms();
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
-        let size = self.store.publish(staging, digest, move |tx, file| {
+        let size = self.store.publish(staging, digest, durable, move |tx, file| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
             file.insert_blob(tx, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
