@@ -1,7 +1,7 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
 use super::staging::remove_if_there;
-use super::{Location, synced};
+use super::{Location, is_full, synced};
 use crate::oci::{Algorithm, SessionId};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -251,11 +251,16 @@ fn take_lock(root: &Path) -> Result<File, OpenDirError> {
         return Err(OpenDirError::Held { dir: root.to_path_buf(), pid });
     }
     let write = |file: &mut File| {
-        file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())
+        let words = format!("{}\n", std::process::id());
+        file.write_all(words.as_bytes())?;
+        file.set_len(words.len() as u64)
     };
-    write(&mut file).map_err(|source| io_refusal(&path, source))?;
+    match write(&mut file) {
+        // It is there for people: a full disk is no reason not to start.
+        Err(error) if is_full(&error) => log::warn!("{} does not say who holds it: {error}", path.display()),
+        outcome => outcome.map_err(|source| io_refusal(&path, source))?,
+    }
     Ok(file)
 }
 

@@ -1,7 +1,7 @@
 //! What lies in the data directory, for the start and for `verify`.
 
 use super::Location;
-use super::data_dir::{DataDir, sync_directory};
+use super::data_dir::{DataDir, options, sync_directory};
 use super::staging::remove_if_there;
 use crate::oci::{Algorithm, Digest, SessionId};
 use std::fs;
@@ -107,6 +107,15 @@ impl DataDir {
         sync_directory(&self.blobs().join(location.directory()))?;
         fs::rename(self.sealed_path(location), self.staging_path(location.session))?;
         sync_directory(&self.uploads())
+    }
+
+    /// Takes back the end of a session for which there was no room, however far that came: its bytes up to
+    /// `acknowledged` are an open upload again, and the room of the others is free.
+    pub fn reopen(&self, location: &Location, acknowledged: u64) -> io::Result<()> {
+        if self.sealed_path(location).exists() {
+            self.unseal(location)?;
+        }
+        options().open(self.staging_path(location.session))?.set_len(acknowledged)
     }
 
     /// Both names of a finished session that nothing knows of go.

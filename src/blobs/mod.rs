@@ -10,12 +10,14 @@ mod data_dir;
 mod listing;
 mod location;
 mod reader;
+mod room;
 mod staging;
 
 pub use data_dir::{DataDir, OpenDirError};
 pub use listing::UploadEntry;
 pub use location::Location;
 pub use reader::BlobFile;
+pub use room::Room;
 pub use staging::{Published, Sealed, Staging};
 
 /// A sync that failed: what was written before it may be lost, and nothing can find out.

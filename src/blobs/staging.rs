@@ -92,6 +92,12 @@ impl Staging {
         Ok(())
     }
 
+    /// Cuts off the bytes behind `offset`: nobody was told of them. The upload is of no more use here; it
+    /// goes on by [`Staging::resume`].
+    pub fn cut_off(&self, offset: u64) -> io::Result<()> {
+        self.file.set_len(offset)
+    }
+
     /// Makes all bytes so far durable.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.offset {
@@ -111,23 +117,13 @@ impl Staging {
 
     /// Syncs the bytes and gives them, still in uploads/, a name that says what they are: after a crash the
     /// start finds by it what may stand among the blobs without a row.
-    pub fn seal(mut self, dir: &DataDir, digest: Digest) -> io::Result<Sealed> {
-        self.sync()?;
-        assert_eq!(self.synced, self.offset);
+    pub fn seal(self, dir: &DataDir, digest: Digest) -> io::Result<Sealed> {
+        // Also where every byte is synced: bytes that were cut off must not come back after a power cut.
+        synced(self.file.sync_data())?;
         let location = Location { digest, session: self.session };
         fs::rename(dir.staging_path(self.session), dir.sealed_path(&location))?;
         sync_directory(&dir.uploads())?;
         Ok(Sealed { location, size: self.offset })
-    }
-
-    /// Cuts off what stands behind `offset`, which was synced: nobody was told of it.
-    pub fn cut(self, offset: u64) -> io::Result<()> {
-        self.file.set_len(offset)
-    }
-
-    /// Removes the file: its session is over.
-    pub fn discard(self, dir: &DataDir) -> io::Result<()> {
-        remove_if_there(&dir.staging_path(self.session))
     }
 }
 
@@ -190,7 +186,9 @@ impl Published {
 
     /// No row names the file: both names go, the one that could be taken for a blob first.
     pub fn reject(&self, dir: &DataDir) -> io::Result<()> {
-        remove_if_there(&dir.blob_path(&self.location))?;
+        let path = dir.blob_path(&self.location);
+        remove_if_there(&path)?;
+        sync_directory(path.parent().expect("a blob's path has directories"))?;
         remove_if_there(&dir.sealed_path(&self.location))
     }
 }

@@ -7,7 +7,9 @@ use crate::config::{Config, Inputs};
 use crate::http::app::State;
 use crate::http::listen;
 use crate::registry::{Error, Registry, SystemClock};
+use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
+use rustix::process::Signal;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -20,6 +22,9 @@ const LISTEN_HELP: &str =
     "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
 const ANONYMOUS_HELP: &str =
     "What callers without credentials may do: a list of pull, push and delete [env: WHARFINGER_ANONYMOUS]";
+
+/// How long the end waits for uploads that it broke off to be made durable: a sync and a commit each.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -50,11 +55,22 @@ struct Prepared {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
+    let system = System::new();
+    if let Err(error) = system.block_on(async { survive_file_limit() }) {
+        return wrong_use(&format!("the signal SIGXFSZ cannot be handled: {error}"));
+    }
     let inputs = arguments.inputs();
     match prepare(&inputs) {
-        Ok(prepared) => serve(prepared, &inputs),
+        Ok(prepared) => serve(&system, prepared, &inputs),
         Err(message) => wrong_use(&message),
     }
+}
+
+/// A write beyond the process's limit on the size of a file (`ulimit -f`) ends the process by SIGXFSZ, unless
+/// somebody listens for that: then the write fails like one on a full disk, and its request is refused.
+fn survive_file_limit() -> std::io::Result<()> {
+    // Once there was a listener, the signal's default action does not come back.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
@@ -86,12 +102,12 @@ fn listen_refusal(address: SocketAddr, error: &std::io::Error) -> String {
     format!("cannot listen on {address}: {error}; {advice}")
 }
 
-fn serve(prepared: Prepared, inputs: &Inputs) -> ExitCode {
+fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
     let housekeeping = Housekeeping::start(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
-    let state = Data::new(State::new(registry, access, random()));
-    let outcome = actix_web::rt::System::new().block_on(async {
+    let state = Data::new(State::new(Arc::clone(&registry), access, random()));
+    let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -112,6 +128,11 @@ fn serve(prepared: Prepared, inputs: &Inputs) -> ExitCode {
         running.await.map_err(std::io::Error::other)?
     });
     drop(housekeeping);
+    if !registry.wait_for_uploads(LEAVE_LIMIT) {
+        log::warn!(
+            "stopping with uploads whose last bytes are not durable; they go on where they were before"
+        );
+    }
     match outcome {
         Ok(()) => {
             log::info!("stopped");

@@ -73,6 +73,8 @@ settings! {
     /// Bytes of a running upload after which its offset is made durable, so that a broken connection costs
     /// the client no more than these.
     Live upload_checkpoint_bytes: MIB, 64 * MIB, 1024 * MIB;
+    /// Seconds of a running upload after which its offset is made durable if it grew.
+    Live upload_checkpoint_secs: 1, 60, 3600;
     /// Bytes of a request's body that are gathered before they are written.
     Live upload_buffer_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
     /// Bytes that are read from a blob at once while it is sent.
@@ -110,6 +112,9 @@ settings! {
     Restart blocking_threads_max: 1, 64, 1024;
     /// Bytes of memory for pages of the ledger.
     Restart ledger_cache_bytes: MIB, 32 * MIB, 64 * 1024 * MIB;
+    /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
+    /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
+    Live free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
     /// Seconds between two looks for idle uploads and files to be unlinked.
     Live housekeeping_secs: 1, 60, DAY_SECS;
 }

@@ -1,16 +1,18 @@
 //! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and
 //! every answer gets its request id.
 
+use super::admit::{Admitted, admit, allowed, impossible_tag};
 use super::error::{ApiError, Code};
 use super::query::Query;
-use super::route::{self, Route};
+use super::route::Route;
 use super::{blobs, body, manifests, referrers, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -39,17 +41,18 @@ impl State {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
     }
 
-    fn allow(&self, action: Action) -> Result<(), ApiError> {
+    fn next_id(&self) -> String {
+        format!("{:016x}", self.next_request.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Refuses what the caller may not do.
+    pub fn allow(&self, action: Action) -> Result<(), ApiError> {
         // Setting it is one assignment: a panic cannot leave it half done.
         let access = self.access.read().unwrap_or_else(PoisonError::into_inner);
         if access.allows(action) {
             return Ok(());
         }
-        let message = format!(
-            "{} is not allowed without credentials here; this registry allows {} (its setting --anonymous)",
-            action.word(),
-            *access
-        );
+        let message = format!("{} is not allowed; this registry allows only {}", action.word(), *access);
         Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message))
     }
 }
@@ -106,28 +109,56 @@ impl Call {
 /// Answers a request, whatever it is.
 pub async fn serve(state: Data<State>, request: HttpRequest, mut body: Payload) -> HttpResponse {
     let began = Instant::now();
-    let id = format!("{:016x}", state.next_request.fetch_add(1, Ordering::Relaxed));
+    let id = state.next_id();
     let config = state.registry.config();
     let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
     let answer = dispatch(state, request.clone(), &mut body).await;
     // A body that nobody asked for would hold up the connection's next request.
     body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
+    let (method, uri, peer) = (request.method(), request.uri(), request.peer_addr());
+    let about = About { id: &id, method, uri, peer, began };
+    finish(answer, &about)
+}
+
+/// Whether a client that waits for the word may send its body (RFC 9110, section 10.1.1): what can be refused
+/// without the body is refused before it is sent.
+pub fn expect(state: &State, request: &actix_http::Request) -> Result<(), HttpResponse> {
+    let (method, uri) = (request.method(), request.uri());
+    let Err(error) = admit(state, method, uri, &request.head().headers) else { return Ok(()) };
+    let (id, peer) = (state.next_id(), request.peer_addr());
+    let about = About { id: &id, method, uri, peer, began: Instant::now() };
+    let mut response = finish(Err(error), &about);
+    // The client may send the body all the same, and it would be taken for the next request.
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    Err(response)
+}
+
+/// What the log says of a request.
+struct About<'a> {
+    id: &'a str,
+    method: &'a Method,
+    uri: &'a Uri,
+    peer: Option<SocketAddr>,
+    began: Instant,
+}
+
+/// Gives the answer what every answer has, and tells the log.
+fn finish(answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
+    let About { id, method, uri, peer, began } = about;
+    let mut why = String::new();
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
             log::error!("request {id} failed: {words}");
         }
+        why = format!(": {}", error.to_string().escape_debug());
         error.to_response()
     });
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("sixteen digits are visible ASCII"));
+    headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("sixteen digits are visible ASCII"));
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    log::info!(
-        "{} {} {} {} ms, request {id}",
-        request.method(),
-        request.uri(),
-        response.status().as_u16(),
-        began.elapsed().as_millis()
-    );
+    let peer = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
+    let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    log::info!("{peer} {method} {uri} {status} {elapsed_ms} ms, request {id}{why}");
     response
 }
 
@@ -136,22 +167,14 @@ async fn dispatch(
     request: HttpRequest,
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let uri = request.uri().clone();
-    let Some(route) = route::parse(uri.path())? else {
-        let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
-        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
-    };
     let method = request.method().clone();
+    let admitted = admit(&state, &method, request.uri(), request.headers())?;
+    let Admitted { route, query } = admitted;
     if method == Method::OPTIONS {
         let allow = allowed(&route);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
-    let query = Query::parse(uri.query().unwrap_or_default())?;
-    let action = action(&route, &method);
     let call = Call { state, request, query };
-    let Some(action) = action else { return Err(method_not_allowed(&route, &method)) };
-    call.state.allow(action)?;
-    refuse_encoding(&call)?;
     match route {
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
         Route::Catalog => tags::catalog(&call).await,
@@ -177,75 +200,6 @@ async fn dispatch(
         Route::ImpossibleUpload(name) => {
             let message = format!("{name} has no such upload; begin one by POST /v2/{name}/blobs/uploads/");
             Err(ApiError::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, &message))
-        }
-    }
-}
-
-/// The methods of each end-point and the right that each asks for. What stands here is all there is.
-fn methods(route: &Route) -> &'static [(Method, Action)] {
-    const READ: &[(Method, Action)] = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
-    const MANIFEST: &[(Method, Action)] = &[
-        (Method::GET, Action::Pull),
-        (Method::HEAD, Action::Pull),
-        (Method::PUT, Action::Push),
-        (Method::DELETE, Action::Delete),
-    ];
-    const BLOB: &[(Method, Action)] =
-        &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
-    const UPLOADS: &[(Method, Action)] = &[(Method::POST, Action::Push)];
-    const UPLOAD: &[(Method, Action)] = &[
-        (Method::GET, Action::Push),
-        (Method::HEAD, Action::Push),
-        (Method::PATCH, Action::Push),
-        (Method::PUT, Action::Push),
-        (Method::DELETE, Action::Push),
-    ];
-    match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => READ,
-        Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
-        Route::Blob(..) => BLOB,
-        Route::Uploads(_) => UPLOADS,
-        Route::Upload(..) | Route::ImpossibleUpload(_) => UPLOAD,
-    }
-}
-
-fn action(route: &Route, method: &Method) -> Option<Action> {
-    methods(route).iter().find(|(allowed, _)| allowed == method).map(|&(_, action)| action)
-}
-
-fn allowed(route: &Route) -> String {
-    let names: Vec<_> = methods(route).iter().map(|(method, _)| method.as_str()).collect();
-    names.join(", ")
-}
-
-fn method_not_allowed(route: &Route, method: &Method) -> ApiError {
-    let allow = allowed(route);
-    let message = format!("{method} is not supported here, only {allow}");
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, &message)
-        .with_header(header::ALLOW, allow)
-}
-
-/// A tag outside the grammar: it cannot be written, and to read it finds nothing.
-fn impossible_tag(name: &str, tag: &str, method: &Method) -> ApiError {
-    let words = "a tag begins with a letter, digit or underscore and has up to 128 of those, dots and dashes";
-    let message = format!("{name} cannot have the tag {tag:?}: {words}");
-    if method == Method::PUT {
-        ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, &message)
-    } else {
-        ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, &message)
-    }
-}
-
-/// Content is what its digest says, so an encoding would have to be undone first; nobody's client sends one.
-fn refuse_encoding(call: &Call) -> Result<(), ApiError> {
-    let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported);
-    match call.decisive_header(&header::CONTENT_ENCODING, status, code)? {
-        None => Ok(()),
-        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
-        Some(encoding) => {
-            let message =
-                format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
-            Err(ApiError::new(status, code, &message))
         }
     }
 }

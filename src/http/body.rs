@@ -12,32 +12,43 @@ use futures::stream::{self, BoxStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// An upload while its body comes in. When the request breaks off, however that shows, the session is left
-/// with all that arrived made durable, so that the client can go on there.
+/// An upload while its body comes in. However the request ends, the upload comes to one of its ends, too.
 pub struct Receiving {
     registry: Arc<Registry>,
     upload: Arc<Mutex<Option<Upload>>>,
+    /// Bytes that arrived and are not appended yet.
+    buffer: Vec<u8>,
+    /// What becomes of the upload when the request breaks off.
+    broken: Broken,
+}
+
+/// What becomes of an upload whose request breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// All that arrived is made durable, so that the client can go on there.
+    Leave,
+    /// Nothing is left: nobody was told of the session, so nobody can go on with it.
+    Abandon,
 }
 
 impl Receiving {
     /// Takes the upload in its care.
-    pub fn new(registry: Arc<Registry>, upload: Upload) -> Self {
-        Self { registry, upload: Arc::new(Mutex::new(Some(upload))) }
+    pub fn new(registry: Arc<Registry>, upload: Upload, broken: Broken) -> Self {
+        Self { registry, upload: Arc::new(Mutex::new(Some(upload))), buffer: Vec::new(), broken }
     }
 
     /// Appends the body and says how many bytes it had. Once they are more than `max`, if given, the rest is
     /// not read.
-    pub async fn receive(&self, body: &mut Payload, max: Option<u64>) -> Result<u64, ApiError> {
+    pub async fn receive(&mut self, body: &mut Payload, max: Option<u64>) -> Result<u64, ApiError> {
         let limit = usize::try_from(self.registry.config().settings.upload_buffer_bytes)
             .expect("a buffer's size is far below 2^32");
-        let mut buffer = Vec::new();
         let mut received = 0_u64;
         while let Some(piece) = body.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => {
                     // What arrived counts: the client asks where to go on.
-                    self.append(buffer).await?;
+                    self.append().await?;
                     return Err(broken(&error));
                 }
             };
@@ -45,29 +56,31 @@ impl Receiving {
             if max.is_some_and(|max| received > max) {
                 return Ok(received);
             }
-            buffer.extend_from_slice(&piece);
-            if buffer.len() >= limit {
-                buffer = self.append(buffer).await?;
+            self.buffer.extend_from_slice(&piece);
+            if self.buffer.len() >= limit {
+                self.append().await?;
             }
         }
-        self.append(buffer).await?;
+        self.append().await?;
         Ok(received)
     }
 
-    /// Appends what was gathered and hands the emptied buffer back.
-    async fn append(&self, mut buffer: Vec<u8>) -> Result<Vec<u8>, ApiError> {
-        if buffer.is_empty() {
-            return Ok(buffer);
+    /// Appends what was gathered.
+    async fn append(&mut self) -> Result<(), ApiError> {
+        if self.buffer.is_empty() {
+            return Ok(());
         }
+        let mut buffer = std::mem::take(&mut self.buffer);
         let (registry, upload) = (Arc::clone(&self.registry), Arc::clone(&self.upload));
-        blocking(move || {
+        let append = move || {
             let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
             let upload = upload.as_mut().expect("it is taken out only when the body has ended");
             registry.append(upload, &buffer)?;
             buffer.clear();
             Ok::<_, Error>(buffer)
-        })
-        .await
+        };
+        self.buffer = blocking(append).await?;
+        Ok(())
     }
 
     fn take(&self) -> Upload {
@@ -102,14 +115,33 @@ impl Receiving {
 
 impl Drop for Receiving {
     fn drop(&mut self) {
+        // Nobody else holds it unless an append is under way.
+        if self.upload.try_lock().is_ok_and(|upload| upload.is_none()) {
+            return;
+        }
         let (registry, upload) = (Arc::clone(&self.registry), Arc::clone(&self.upload));
-        // The lock waits for an append that is under way, so it is taken on a thread that may block.
-        actix_web::rt::task::spawn_blocking(move || {
-            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(Err(error)) = upload.map(|upload| registry.leave_upload(upload)) {
-                log::warn!("a broken upload could not be left where it was: {error}");
+        let (broken, buffer) = (self.broken, std::mem::take(&mut self.buffer));
+        let end = move || {
+            // The lock waits for the append.
+            let Some(mut upload) = upload.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+                return;
+            };
+            let ended = match broken {
+                Broken::Leave => registry
+                    .append(&mut upload, &buffer)
+                    .and_then(|()| registry.leave_upload(upload))
+                    .map(drop),
+                Broken::Abandon => registry.abandon_upload(upload),
+            };
+            if let Err(error) = ended {
+                log::warn!("an upload whose request broke off could not be ended: {error}");
             }
-        });
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(end)),
+            // The server stops and waits for the request no longer: this thread has nothing else to do.
+            Err(_) => end(),
+        }
     }
 }
 

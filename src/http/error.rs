@@ -9,8 +9,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use std::fmt;
 
-/// The codes of distribution-spec ("Error Codes"), and the two that Distribution has beside them.
+/// The codes of distribution-spec ("Error Codes"), and those that Distribution has beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// `BLOB_UNKNOWN`
@@ -41,6 +42,8 @@ pub enum Code {
     TooManyRequests,
     /// `PAGINATION_NUMBER_INVALID`, as Distribution says it: the specification has none for `n` and `last`.
     PaginationNumberInvalid,
+    /// `UNAVAILABLE`, as Distribution says it: the specification has none for what passes by itself.
+    Unavailable,
     /// `UNKNOWN`, as Distribution says it: the specification has none for what failed inside.
     Unknown,
 }
@@ -62,6 +65,7 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -159,6 +163,13 @@ impl ApiError {
     }
 }
 
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = &self.entries[0];
+        write!(f, "{}: {}", entry.code.as_str(), entry.message)
+    }
+}
+
 impl From<NameError> for ApiError {
     fn from(error: NameError) -> Self {
         Self::name_invalid(&error.to_string())
@@ -217,7 +228,11 @@ impl From<Error> for ApiError {
                 .with_detail(json!({"needed_by": needed_by}))
                 .with_header(header::ALLOW, "GET, HEAD"),
             // Docker tries a 5xx again and again; the disk is as full the next time.
+            Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
+                .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
             Error::Store(StoreError::Full) => refuse(StatusCode::FORBIDDEN, Code::Denied),
+            Error::Store(StoreError::Reopened) => refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
+                .with_header(header::RETRY_AFTER, "1"),
             Error::Store(error) => Self::internal(error.to_string()),
         }
     }

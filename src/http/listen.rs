@@ -4,14 +4,15 @@
 //! connections and idle bodies and the sending of files belong, since actix-web's own server takes no other
 //! type.
 
-use super::app::{State, serve};
+use super::app::{State, expect, serve};
 use crate::config::Settings;
-use actix_http::HttpService;
+use actix_http::body::BoxBody;
+use actix_http::{HttpService, Response};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web::Data;
-use actix_web::{App, web};
+use actix_web::{App, HttpResponse, web};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -66,6 +67,16 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// The answer to a client that waited for leave to send its body, and does not get it.
+#[derive(Debug)]
+struct Refused(HttpResponse);
+
+impl From<Refused> for Response<BoxBody> {
+    fn from(refused: Refused) -> Self {
+        refused.0.into()
+    }
+}
+
 /// Takes the address, or says who cannot have it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
@@ -89,8 +100,12 @@ pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> 
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("registry", listener, move || {
         let app = App::new().app_data(state.clone()).default_service(web::to(serve));
-        let stopping = stopping.clone();
+        let (stopping, expecting) = (stopping.clone(), state.clone());
         let service = HttpService::build()
+            .expect(fn_service(move |request: actix_http::Request| {
+                let outcome = expect(&expecting, &request).map(|()| request);
+                async move { outcome.map_err(Refused) }
+            }))
             .keep_alive(keep_alive)
             .client_request_timeout(head_read)
             .graceful_shutdown_signal(move || {

@@ -6,7 +6,6 @@ use super::body;
 use super::error::{ApiError, Code};
 use super::reply::{CONTENT_DIGEST, SUBJECT, blocking, created};
 use crate::oci::{Reference, RepositoryName};
-use crate::registry::Error;
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
@@ -34,11 +33,6 @@ pub async fn put(
     payload: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let max_bytes = call.state.registry.config().settings.manifest_max_bytes;
-    // Said beforehand, it is refused before it is sent.
-    let length = call.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > max_bytes) {
-        return Err(Error::ManifestTooLarge { max_bytes }.into());
-    }
     let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
     let bytes = body::collect(payload, max_bytes).await?;

@@ -8,6 +8,7 @@ pub mod app;
 pub mod error;
 pub mod listen;
 
+mod admit;
 mod blobs;
 mod body;
 mod manifests;

@@ -1,7 +1,7 @@
 //! `/v2/<name>/blobs/uploads/`: uploads and mounts (distribution-spec, "Pushing blobs").
 
 use super::app::Call;
-use super::body::Receiving;
+use super::body::{Broken, Receiving};
 use super::error::{ApiError, Code};
 use super::reply::{self, blocking, created};
 use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
@@ -24,23 +24,36 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
         (None, Some(algorithm)) => parse_algorithm(algorithm)?,
         (None, None) => Algorithm::Sha256,
     };
+    // Without a digest the body is none of the blob.
+    let bytes = digest.and_then(|_| announced(call)).unwrap_or(0);
     let (registry, repository) = (call.registry(), name.clone());
-    let upload = blocking(move || registry.start_upload(&repository, algorithm)).await?;
-    let receiving = Receiving::new(call.registry(), upload);
+    let upload = blocking(move || registry.start_upload(&repository, algorithm, bytes)).await?;
     let Some(digest) = digest else {
+        let receiving = Receiving::new(call.registry(), upload, Broken::Leave);
         let status = receiving.leave().await?;
         return Ok(reply::upload(StatusCode::ACCEPTED, &name, status.session, status.offset));
     };
-    match receiving.receive(body, None).await {
-        Ok(_) => {
-            receiving.finish(digest).await?;
-            Ok(created_blob(&name, digest))
-        }
-        Err(error) => {
-            // Nobody was told of the session, so nobody can go on with it.
-            receiving.abandon().await?;
-            Err(error)
-        }
+    let session = upload.session();
+    let mut receiving = Receiving::new(call.registry(), upload, Broken::Abandon);
+    if let Err(error) = receiving.receive(body, None).await {
+        receiving.abandon().await?;
+        return Err(error);
+    }
+    if let Err(error) = receiving.finish(digest).await {
+        let registry = call.registry();
+        // Where the refusal ended it already, there is nothing to cancel.
+        drop(blocking(move || registry.cancel_upload(&name, session)).await);
+        return Err(error);
+    }
+    Ok(created_blob(&name, digest))
+}
+
+/// How many bytes the request's body has; none: it does not say.
+fn announced(call: &Call) -> Option<u64> {
+    match call.header(&header::CONTENT_LENGTH) {
+        Some(length) => length.parse().ok(),
+        None if call.request.headers().contains_key(header::TRANSFER_ENCODING) => None,
+        None => Some(0),
     }
 }
 
@@ -113,10 +126,11 @@ async fn receive(
 ) -> Result<Receiving, ApiError> {
     let range = content_range(call)?;
     let (registry, repository) = (call.registry(), name.clone());
-    let upload = blocking(move || registry.resume_upload(&repository, session)).await?;
+    let bytes = announced(call);
+    let upload = blocking(move || registry.resume_upload(&repository, session, bytes)).await?;
     let begins_at = upload.offset();
     let checked = range.map_or(Ok(()), |range| check_range(call, &upload, range));
-    let receiving = Receiving::new(call.registry(), upload);
+    let mut receiving = Receiving::new(call.registry(), upload, Broken::Leave);
     let at_upload = |error: Error, offset| {
         ApiError::from(error)
             .with_header(header::LOCATION, reply::upload_location(name, session))

@@ -111,6 +111,19 @@ pub enum Error {
         /// Who needs it: the first few.
         needed_by: Vec<Digest>,
     },
+    /// The disk has no more room than the floor keeps.
+    #[error(
+        "the registry's disk has {free} bytes free and keeps {floor} (setting free_space_floor_bytes), this \
+         request announces {announced}: delete images or enlarge the disk, then push again"
+    )]
+    NoRoom {
+        /// The room there is.
+        free: u64,
+        /// The room that is kept.
+        floor: u64,
+        /// The room that was asked for, as far as that is known.
+        announced: u64,
+    },
     /// Ledger or files failed, or there is no room.
     #[error(transparent)]
     Store(#[from] StoreError),

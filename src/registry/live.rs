@@ -4,11 +4,19 @@
 
 use crate::oci::SessionId;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The sessions that a request holds.
 #[derive(Default, Clone)]
-pub struct LiveUploads(Arc<Mutex<HashSet<SessionId>>>);
+pub struct LiveUploads(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    claimed: Mutex<HashSet<SessionId>>,
+    /// Told when the last claim ends.
+    none_left: Condvar,
+}
 
 impl LiveUploads {
     /// Takes a session for writing. None: it is taken.
@@ -16,9 +24,21 @@ impl LiveUploads {
         self.lock().insert(session).then(|| Claim { session, live: self.clone() })
     }
 
+    /// Whether a request holds the session.
+    pub fn is_claimed(&self, session: SessionId) -> bool {
+        self.lock().contains(&session)
+    }
+
+    /// Waits until there is no claim, but not longer than `limit`: says whether there is none.
+    pub fn wait_until_none(&self, limit: Duration) -> bool {
+        let waited = self.0.none_left.wait_timeout_while(self.lock(), limit, |claimed| !claimed.is_empty());
+        let (claimed, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        claimed.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashSet<SessionId>> {
         // Every critical section is one operation of the set: a panic cannot leave it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -30,8 +50,12 @@ pub struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let was_held = self.live.lock().remove(&self.session);
+        let mut claimed = self.live.lock();
+        let was_held = claimed.remove(&self.session);
         debug_assert!(was_held, "a claim is the only one of its session");
+        if claimed.is_empty() {
+            self.live.0.none_left.notify_all();
+        }
     }
 }
 
@@ -46,7 +70,10 @@ mod tests {
         let claim = live.claim(one).unwrap();
         assert!(live.claim(one).is_none());
         assert!(live.claim(other).is_some());
+        assert!(live.is_claimed(one) && !live.is_claimed(other));
+        assert!(!live.wait_until_none(Duration::ZERO));
         drop(claim);
+        assert!(live.wait_until_none(Duration::ZERO));
         assert!(live.claim(one).is_some());
     }
 }

@@ -17,6 +17,7 @@ mod mount;
 mod push;
 mod referrers;
 mod repositories;
+mod room;
 mod upload;
 mod verify;
 
@@ -67,6 +68,11 @@ impl Registry {
     /// How long a lease lasts, in milliseconds.
     fn lease_ms(&self) -> u64 {
         self.config().settings.blob_lease_secs * 1000
+    }
+
+    /// How long an upload stays open without a byte, in milliseconds.
+    fn upload_idle_ms(&self) -> u64 {
+        self.config().settings.upload_idle_secs * 1000
     }
 
     /// How long before a lease's end HEAD stops to count on it, in milliseconds: never more than a quarter of

@@ -22,6 +22,8 @@ impl Registry {
         if !self.store.read(|rows| is_held(rows, digest, from, now_ms).map_err(Error::from))? {
             return Ok(false);
         }
+        // Only a row, but what follows it is refused below the floor, too: better at once.
+        self.expect_room(0)?;
         let (name, from, fresh) = (name.clone(), from.cloned(), ids::repository());
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
         self.store.write(move |tx| {

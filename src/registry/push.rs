@@ -48,6 +48,7 @@ impl Registry {
         if bytes.len() as u64 > max_bytes {
             return Err(Error::ManifestTooLarge { max_bytes });
         }
+        self.expect_room(bytes.len() as u64)?;
         let algorithm = match reference {
             Reference::Digest(digest) => digest.algorithm(),
             Reference::Tag(_) => Algorithm::Sha256,

@@ -1,8 +1,8 @@
 //! What can go wrong below the registry's rules.
 
 use crate::blobs::OpenDirError;
-use crate::meta::MetaError;
-use crate::meta::engine;
+use crate::meta::engine::{self, OpenCause};
+use crate::meta::{EngineError, MetaError};
 use std::io;
 use std::path::Path;
 
@@ -11,16 +11,31 @@ use std::path::Path;
 pub enum StoreError {
     /// The ledger cannot be read or written, or holds something it should not.
     #[error(transparent)]
-    Meta(#[from] MetaError),
+    Meta(MetaError),
     /// A file cannot be read or written.
     #[error("a file cannot be read or written: {0}")]
     Io(#[from] io::Error),
-    /// There is no room for more bytes.
-    #[error("no space is left on the registry's disk")]
+    /// There is no room for more bytes; nothing of the act happened.
+    #[error(
+        "the registry's disk has no room for this, or a quota or limit on its files (ulimit -f) is reached: \
+         free some space and try again"
+    )]
     Full,
+    /// The ledger was opened anew while it was read. The same act may be tried again at once.
+    #[error("the ledger was opened anew, since its disk is full; try again")]
+    Reopened,
     /// A write panicked; nothing of it happened. It is a bug here.
     #[error("a write panicked: {0}")]
     Panicked(String),
+}
+
+impl From<MetaError> for StoreError {
+    fn from(error: MetaError) -> Self {
+        match error {
+            MetaError::Engine(EngineError::Reopened) => Self::Reopened,
+            error => Self::Meta(error),
+        }
+    }
 }
 
 /// Why a store cannot be opened, in words for the one who starts it.
@@ -53,11 +68,13 @@ pub enum OpenError {
 impl OpenError {
     pub(super) fn ledger(dir: &Path, error: &engine::OpenError) -> Self {
         let path = dir.join("ledger/ledger.redb");
-        let advice = if error.damaged {
-            "it is damaged, or was copied while it was written; restore the directory from a backup that was \
-             made of a stopped registry"
-        } else {
-            "make sure that nobody else uses it and that its disk works"
+        let advice = match error.cause {
+            OpenCause::Damaged => {
+                "it is damaged, or was copied while it was written; restore the directory from a backup that \
+                 was made of a stopped registry"
+            }
+            OpenCause::Full => "free some space first",
+            OpenCause::OutOfReach => "make sure that nobody else uses it and that its disk works",
         };
         Self::Ledger(format!("the ledger {} cannot be opened: {error}; {advice}", path.display()))
     }

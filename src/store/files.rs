@@ -2,7 +2,7 @@
 
 use super::records::{BlobRecord, TombstoneRecord};
 use super::tables::{BLOB, TOMBSTONE};
-use super::{KeyRange, MetaError, Read, Store, StoreError, Tx};
+use super::{Attempt, KeyRange, MetaError, Read, Store, StoreError, Tx};
 use crate::blobs::{BlobFile, DataDir, Location, Published, Staging};
 use crate::oci::{Algorithm, Digest, Hasher, SessionId};
 use std::sync::Arc;
@@ -23,7 +23,10 @@ impl Store {
     /// Makes a session's file. Its row is committed afterwards, so a crash leaves a file without a row, which
     /// the next start removes.
     pub fn create_staging(&self, session: SessionId, algorithm: Algorithm) -> Result<Staging, StoreError> {
-        Staging::create(&self.dir, session, algorithm).map_err(|error| self.disk_error(error))
+        Staging::create(&self.dir, session, algorithm).map_err(|error| {
+            self.discard_staging(session);
+            self.disk_error(error)
+        })
     }
 
     /// Opens a session's file at its acknowledged offset.
@@ -44,20 +47,29 @@ impl Store {
 
     /// Gives a finished upload its place among the blobs and commits what `commit` writes about it, with
     /// [`insert_blob`] among that. If it refuses, both of the file's names go again.
+    ///
+    /// Where a step before that fails, the upload is as before: open, with the bytes up to `acknowledged`.
     pub fn publish<T, E>(
         &self,
         staging: Staging,
         digest: Digest,
+        acknowledged: u64,
         mut commit: impl FnMut(&mut Tx<'_>, &NewFile) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let location = Location { digest, session: staging.session() };
+        let reopen = || note("taking back the end of an upload", self.dir.reopen(&location, acknowledged));
         let seal = || staging.seal(&self.dir, digest)?.publish(&self.dir);
-        let published = seal().map_err(|error| self.disk_error(error))?;
+        let published = seal().map_err(|error| {
+            let error = self.disk_error(error);
+            reopen();
+            error
+        })?;
         let file = NewFile { published, dir: Arc::clone(&self.dir) };
-        self.write(move |tx| {
+        let attempt = self.attempt(move |tx| {
             let refused = file.clone();
             tx.on_abort(move || note("removing a refused upload", refused.published.reject(&refused.dir)));
             let accepted = file.clone();
@@ -65,7 +77,15 @@ impl Store {
                 note("removing a staging name", accepted.published.accept(&accepted.dir));
             });
             commit(tx, &file)
-        })
+        });
+        match attempt {
+            Attempt::Decided(decided) => decided,
+            Attempt::Full(_) => {
+                reopen();
+                Err(StoreError::Full.into())
+            }
+            Attempt::Failed(error) => Err(error.into()),
+        }
     }
 
     /// Opens the file of a stored blob.

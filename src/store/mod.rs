@@ -9,7 +9,7 @@ mod files;
 mod recover;
 mod rows;
 
-pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Staging, UploadEntry};
+pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry};
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
@@ -78,10 +78,26 @@ impl Store {
     ///
     /// The closure may be run again, so it has no effect outside the transaction, reads no clock and draws no
     /// random number. An error undoes all that it changed.
-    pub fn write<T, E>(
+    pub fn write<T, E>(&self, write: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.attempt(write) {
+            Attempt::Decided(decided) => decided,
+            Attempt::Full(effects) => {
+                run(effects.on_abort);
+                Err(StoreError::Full.into())
+            }
+            Attempt::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// As [`Self::write`], for a caller that has to know whether the ledger had no room.
+    fn attempt<T, E>(
         &self,
         mut write: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Attempt<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -102,15 +118,21 @@ impl Store {
                 let decided = decided.expect("the engine ran the closure before it answered");
                 let effects = take(&effects);
                 run(if decided.is_ok() { effects.after_commit } else { effects.on_abort });
-                decided
+                Attempt::Decided(decided)
             }
             Err(WriteError::Panicked(words)) => {
                 run(take(&effects).on_abort);
-                Err(StoreError::Panicked(words).into())
+                Attempt::Decided(Err(StoreError::Panicked(words).into()))
             }
+            Err(WriteError::Full) => Attempt::Full(take(&effects)),
             // Whether it is on disk is decided at the next start: neither effect may run.
-            Err(WriteError::Engine(error)) => Err(StoreError::Meta(error.into()).into()),
+            Err(WriteError::Engine(error)) => Attempt::Failed(StoreError::Meta(error.into())),
         }
+    }
+
+    /// How much room the file system of the data directory has.
+    pub fn room(&self) -> Result<Room, StoreError> {
+        Ok(self.dir.room()?)
     }
 
     /// The data directory.
@@ -133,6 +155,17 @@ impl Store {
         }
         StoreError::Io(error)
     }
+}
+
+/// What became of a write.
+enum Attempt<T, E> {
+    /// Its outcome is durable, and its effects ran.
+    Decided(Result<T, E>),
+    /// There was no room: nothing of it happened. No effect ran, and where the closure did not run either,
+    /// none is here.
+    Full(Effects),
+    /// The ledger failed. Whether it happened is decided at the next start.
+    Failed(StoreError),
 }
 
 fn take(effects: &Mutex<Effects>) -> Effects {

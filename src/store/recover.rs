@@ -67,7 +67,8 @@ impl Store {
 
     /// Brings the files in line with the ledger: replays tombstones, ends or takes back what a crash cut off.
     pub fn recover(&self) -> Result<Recovery, StoreError> {
-        let mut found = Recovery { tombstones: self.sweep_tombstones()?, ..Recovery::default() };
+        let tombstones = unless_full("dropping tombstones", self.sweep_tombstones())?;
+        let mut found = Recovery { tombstones, ..Recovery::default() };
         let mut staged = HashMap::new();
         for entry in self.dir.list_uploads()? {
             match entry {
@@ -137,8 +138,20 @@ impl Store {
                 }
                 log::warn!("upload {session} ends: its file lacks bytes that were acknowledged");
                 found.lost_sessions += 1;
-                self.write(move |tx| end_upload(tx, session).map_err(StoreError::from))?;
+                let ended = self.write(move |tx| end_upload(tx, session).map_err(StoreError::from));
+                unless_full("ending a lost upload", ended)?;
             }
         }
+    }
+}
+
+/// A start needs no room: what the ledger has none for is left to be done later.
+fn unless_full<T: Default>(act: &str, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+    match outcome {
+        Err(StoreError::Full) => {
+            log::warn!("{act} has to wait: the registry's disk is full");
+            Ok(T::default())
+        }
+        outcome => outcome,
     }
 }

@@ -211,3 +211,26 @@ fn a_refused_chunk_leaves_the_connection_usable_or_closed() {
         connection.send_head("GET", "/v2/", &[]).reply("GET").expect_status(200).expect_body(b"{}");
     }
 }
+
+#[test]
+fn who_waits_to_be_told_is_refused_before_the_body() {
+    let server = Server::builder().arg("--anonymous").arg("pull").start();
+    let manifest = "/v2/waiting/manifests/v1";
+    for (method, path, length, status, code) in [
+        ("POST", "/v2/waiting/blobs/uploads/", 5, 403, "DENIED"),
+        ("PUT", manifest, 5, 403, "DENIED"),
+        ("PUT", "/v2/Waiting/manifests/v1", 5, 400, "NAME_INVALID"),
+        ("PUT", "/v2/waiting/tags/list", 5, 405, "UNSUPPORTED"),
+    ] {
+        let mut connection = Connection::open(server.addr());
+        let length = format!("Content-Length: {length}");
+        connection.send_head(method, path, &[&length, "Expect: 100-continue"]);
+        connection.reply(method).expect_error(status, code);
+        connection.expect_closed();
+    }
+    let server = Server::start();
+    let mut connection = Connection::open(server.addr());
+    connection.send_head("PUT", manifest, &["Content-Length: 500000000", "Expect: 100-continue"]);
+    connection.reply("PUT").expect_error(413, "SIZE_INVALID");
+    connection.expect_closed();
+}

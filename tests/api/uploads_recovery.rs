@@ -245,3 +245,52 @@ fn another_algorithm_at_the_end_is_one_second_pass() {
     assert!((8 * MIB..12 * MIB).contains(&read), "{read} bytes were read for 8 MiB");
     server.client().get_blob(REPOSITORY, &digest).expect_status(200).expect_body(&content);
 }
+
+#[test]
+fn a_whole_blob_by_post_that_breaks_off_leaves_nothing() {
+    let server = Server::start();
+    let content = bytes::random(73, 2 * MIB);
+    let path = format!("/v2/{REPOSITORY}/blobs/uploads/?digest={}", bytes::digest(&content));
+    let staging = server.data().join("uploads");
+    let mut connection = Connection::open(server.addr());
+    let length = format!("Content-Length: {}", content.len());
+    connection.send_head("POST", &path, &[&length]).send(&content[..MIB]);
+    wait::until_true("the upload to begin", || !files::files_under(&staging).is_empty());
+    connection.break_off();
+    wait::until_true("its bytes to go", || files::files_under(&staging).is_empty());
+}
+
+#[test]
+fn cancelling_a_running_upload_frees_its_bytes_at_once() {
+    let server = Server::start();
+    let client = server.client();
+    let location = uploads::start(&client, REPOSITORY);
+    let staging = server.data().join("uploads");
+    let mut connection = begin_patch(&server, &location, 2 * MIB, &bytes::random(74, MIB));
+    let arrived = || files::files_under(&staging).iter().any(|file| files::size(file) > 0);
+    wait::until_true("its first bytes", arrived);
+    client.delete(&location).expect_status(204);
+    assert!(files::files_under(&staging).is_empty(), "the room is free although the request goes on");
+    client.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    connection.send(&bytes::random(75, MIB)).reply("PATCH").expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    assert!(files::files_under(&staging).is_empty());
+}
+
+#[test]
+fn closing_an_upload_that_is_cancelled_meanwhile_finds_none() {
+    let server = Server::start();
+    let client = server.client();
+    let content = bytes::random(76, 2 * MIB);
+    let location = uploads::start(&client, REPOSITORY);
+    let mut connection = Connection::open(server.addr());
+    let length = format!("Content-Length: {}", content.len());
+    let path = uploads::with_digest(&location, &bytes::digest(&content));
+    connection.send_head("PUT", &path, &[&length]).send(&content[..MIB]);
+    let staging = server.data().join("uploads");
+    let arrived = || files::files_under(&staging).iter().any(|file| files::size(file) > 0);
+    wait::until_true("its first bytes", arrived);
+    client.delete(&location).expect_status(204);
+    connection.send(&content[MIB..]).reply("PUT").expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client.assert_blob_status(REPOSITORY, &bytes::digest(&content), 404);
+    assert!(files::files_under(&staging).is_empty());
+}

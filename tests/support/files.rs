@@ -51,3 +51,8 @@ pub fn mode(path: &Path) -> u32 {
     let metadata = fs::symlink_metadata(path).expect("the path exists");
     metadata.permissions().mode() & 0o7777
 }
+
+/// How many bytes a file has; none when it is gone.
+pub fn size(path: &Path) -> u64 {
+    path.metadata().map_or(0, |found| found.len())
+}

@@ -241,6 +241,10 @@ pub enum EngineError {
     /// An earlier write failed; the process has to start again, from what is on disk.
     #[error("the ledger failed earlier and takes no more writes")]
     Failed,
+    /// The ledger was opened anew, since its disk was full, and another state was committed meanwhile: what
+    /// was being read has to be read from the beginning.
+    #[error("the ledger was opened anew while it was read")]
+    Reopened,
     /// The ledger is closing.
     #[error("the ledger is closing")]
     Closing,
@@ -252,6 +256,9 @@ pub enum WriteError {
     /// The engine failed. Whether the write is on disk is decided at the next start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The ledger's disk has no room: nothing of the write happened. The closure may not even have run.
+    #[error("there is no room for the ledger to grow")]
+    Full,
     /// The closure panicked and was undone.
     #[error("the write panicked: {0}")]
     Panicked(String),
@@ -262,8 +269,19 @@ pub enum WriteError {
 pub struct OpenError {
     /// What is wrong.
     pub reason: String,
-    /// Whether the file is damaged, rather than out of reach.
-    pub damaged: bool,
+    /// What kind of thing that is.
+    pub cause: OpenCause,
+}
+
+/// What has to be cured before an engine can be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenCause {
+    /// The ledger is damaged.
+    Damaged,
+    /// There is no room to make it.
+    Full,
+    /// It cannot be read, or somebody else has it.
+    OutOfReach,
 }
 
 impl fmt::Display for OpenError {

@@ -1,23 +1,27 @@
 //! A redb read transaction as rows.
 
 use super::super::{EngineError, KeyRange, ReadRows, Row, TableId};
+use super::ledger::Ledger;
 use super::{definition, storage};
 use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Bound;
+use std::sync::Arc;
 
-/// One committed state. Tables are opened when they are first asked for.
-pub struct RedbSnapshot {
+type OpenTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A read transaction. Tables are opened when they are first asked for.
+pub struct View {
     transaction: ReadTransaction,
-    tables: [OnceCell<ReadOnlyTable<&'static [u8], &'static [u8]>>; TableId::ALL.len()],
+    tables: [OnceCell<OpenTable>; TableId::ALL.len()],
 }
 
-impl RedbSnapshot {
+impl View {
     pub fn new(transaction: ReadTransaction) -> Self {
         Self { transaction, tables: [const { OnceCell::new() }; TableId::ALL.len()] }
     }
 
-    fn table(&self, table: TableId) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, EngineError> {
+    fn table(&self, table: TableId) -> Result<&OpenTable, EngineError> {
         let cell = &self.tables[table.index()];
         if let Some(open) = cell.get() {
             return Ok(open);
@@ -27,14 +31,50 @@ impl RedbSnapshot {
     }
 }
 
+/// One committed state. It outlives an opening of the ledger whose disk had no room, unless another state was
+/// committed since it was taken.
+pub struct RedbSnapshot {
+    ledger: Arc<Ledger>,
+    /// The last group that was known when this was taken.
+    group: u64,
+    serial: RefCell<u64>,
+    view: RefCell<View>,
+}
+
+impl RedbSnapshot {
+    pub fn take(ledger: &Arc<Ledger>) -> Result<Self, EngineError> {
+        let (view, serial, group) = ledger.view()?;
+        let (view, serial) = (RefCell::new(view), RefCell::new(serial));
+        Ok(Self { ledger: Arc::clone(ledger), group, serial, view })
+    }
+
+    fn read<T>(
+        &self,
+        table: TableId,
+        read: impl Fn(&OpenTable) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        loop {
+            let outcome = self.view.borrow().table(table).and_then(&read);
+            if !matches!(outcome, Err(EngineError::Reopened)) {
+                return outcome;
+            }
+            let (view, serial) = self.ledger.view_again(*self.serial.borrow(), self.group)?;
+            self.view.replace(view);
+            self.serial.replace(serial);
+        }
+    }
+}
+
 impl ReadRows for RedbSnapshot {
     fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        let value = self.table(table)?.get(key).map_err(storage)?;
-        Ok(value.map(|guard| guard.value().to_vec()))
+        self.read(table, |rows| {
+            let value = rows.get(key).map_err(storage)?;
+            Ok(value.map(|guard| guard.value().to_vec()))
+        })
     }
 
     fn range(&self, table: TableId, range: &KeyRange, limit: usize) -> Result<Vec<Row>, EngineError> {
-        read_range(self.table(table)?, range, limit)
+        self.read(table, |rows| read_range(rows, range, limit))
     }
 }
 

@@ -2,12 +2,12 @@
 //! commits once, and only then answers all of them.
 //!
 //! Alone, a closure is committed at once; while a commit runs, others queue up, and they are the next group.
+//! A group for which the disk has no room is refused as a whole, once it is known not to be committed.
 
 use super::super::{EngineError, Job, Verdict, WriteError};
 use super::group::GroupRows;
-use super::storage;
-use ::redb::{Database, Durability};
-use std::any::Any;
+use super::ledger::{Ledger, Open, put_group};
+use super::{panic_text, storage};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,11 @@ use std::thread::JoinHandle;
 /// The most closures that share a commit.
 const GROUP_MAX_CLOSURES: usize = 64;
 
+type Answer = Result<(), WriteError>;
+
 struct Waiting {
     job: Job,
-    answer: SyncSender<Result<(), WriteError>>,
+    answer: SyncSender<Answer>,
 }
 
 /// The handle of the writing thread. Dropping it ends the thread after what waits is done.
@@ -29,11 +31,11 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(database: Arc<Database>, on_failure: super::OnFailure) -> std::io::Result<Self> {
+    pub fn start(ledger: Arc<Ledger>, on_failure: super::OnFailure) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new()
             .name("ledger-writer".into())
-            .spawn(move || run(&database, &receiver, &on_failure))?;
+            .spawn(move || run(&ledger, &receiver, &on_failure))?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Some(thread) })
     }
 
@@ -57,35 +59,90 @@ impl Drop for Writer {
     }
 }
 
-fn run(database: &Database, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
+fn run(ledger: &Ledger, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP_MAX_CLOSURES - 1));
-        let outcome = catch_unwind(AssertUnwindSafe(|| commit(database, &mut group)));
-        let failure = match outcome {
-            Ok(Ok(answers)) => {
+        match settle(ledger, &mut group) {
+            Ok(answers) => {
                 assert_eq!(answers.len(), group.len());
                 for (waiting, answer) in group.into_iter().zip(answers) {
                     // One that no longer waits has its outcome in the ledger all the same.
                     drop(waiting.answer.send(answer));
                 }
-                continue;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => panic_text(&*panic),
-        };
-        log::error!("the ledger takes no more writes: {failure}");
-        on_failure(&failure);
-        return;
+            Err(failure) => {
+                log::error!("the ledger takes no more writes: {failure}");
+                ledger.end();
+                on_failure(&failure);
+                return;
+            }
+        }
     }
 }
 
-/// Runs the group and commits it. An error here is the engine's: what is on disk is then unknown.
-fn commit(database: &Database, group: &mut [Waiting]) -> Result<Vec<Result<(), WriteError>>, EngineError> {
-    let mut transaction = database.begin_write().map_err(storage)?;
-    transaction.set_durability(Durability::Immediate).map_err(storage)?;
-    transaction.set_quick_repair(true);
+/// Commits the group, or finds out that the disk has no room for it. An error here is the engine's: what is
+/// on disk is then unknown.
+fn settle(ledger: &Ledger, group: &mut [Waiting]) -> Result<Vec<Answer>, String> {
+    let Some(open) = ledger.writable().map_or_else(|| make_writable(ledger), |open| Ok(Some(open)))? else {
+        return Ok(all_full(group));
+    };
+    let before = ledger.last_group();
     let mut answers = Vec::with_capacity(group.len());
+    let outcome = catch_unwind(AssertUnwindSafe(|| commit(&open, before + 1, group, &mut answers)));
+    let failure = match outcome {
+        Ok(Ok(Written::Committed)) => {
+            ledger.set_last_group(before + 1);
+            return Ok(answers);
+        }
+        Ok(Ok(Written::Nothing)) => return Ok(answers),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic_text(&*panic),
+    };
+    if !open.is_full() {
+        return Err(failure);
+    }
+    drop(open);
+    let found = ledger.reopen().map_err(|error| format!("{failure}; opened again: {error}"))?;
+    if found == before {
+        log::warn!("the ledger's disk has no room: {} writes are refused ({failure})", group.len());
+        return Ok(all_full(group));
+    }
+    // What failed came after the commit. Only an opening that could write has synced what it found.
+    if found == before + 1 && answers.len() == group.len() && ledger.writable().is_some() {
+        log::warn!("the ledger's disk has no room left behind a commit ({failure})");
+        return Ok(answers);
+    }
+    Err(format!("{failure}; whether group {} is on the disk is not known, {found} was found", before + 1))
+}
+
+/// Tries to open a ledger for writing that could only be read so far.
+fn make_writable(ledger: &Ledger) -> Result<Option<Open>, String> {
+    let before = ledger.last_group();
+    let found = ledger.reopen().map_err(|error| error.to_string())?;
+    assert_eq!(found, before, "nobody wrote since");
+    Ok(ledger.writable())
+}
+
+fn all_full(group: &[Waiting]) -> Vec<Answer> {
+    group.iter().map(|_| Err(WriteError::Full)).collect()
+}
+
+enum Written {
+    /// The group's changes are durable.
+    Committed,
+    /// It changed nothing.
+    Nothing,
+}
+
+/// Runs the closures and commits what they changed as the group of that number.
+fn commit(
+    open: &Open,
+    number: u64,
+    group: &mut [Waiting],
+    answers: &mut Vec<Answer>,
+) -> Result<Written, EngineError> {
+    let transaction = open.begin_write().map_err(storage)?;
     let mut rows = GroupRows::open(&transaction)?;
     for waiting in group.iter_mut() {
         answers.push(run_closure(&mut rows, &mut waiting.job)?);
@@ -95,13 +152,14 @@ fn commit(database: &Database, group: &mut [Waiting]) -> Result<Vec<Result<(), W
     if unchanged {
         // Refusals were decided on rows that are committed already.
         transaction.abort().map_err(storage)?;
-    } else {
-        transaction.commit().map_err(storage)?;
+        return Ok(Written::Nothing);
     }
-    Ok(answers)
+    put_group(&transaction, number).map_err(storage)?;
+    transaction.commit().map_err(storage)?;
+    Ok(Written::Committed)
 }
 
-fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Result<(), WriteError>, EngineError> {
+fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Answer, EngineError> {
     let mark = rows.begin_closure();
     match catch_unwind(AssertUnwindSafe(|| job(rows))) {
         Ok(Verdict::Keep) => Ok(Ok(())),
@@ -114,13 +172,4 @@ fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Result<(), Wri
             Ok(Err(WriteError::Panicked(panic_text(&*panic))))
         }
     }
-}
-
-/// What a panic said.
-pub fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without words".into())
 }

@@ -1,0 +1,115 @@
+//! What is decided about a request before its body is read: what it is for, whether the caller may, and what
+//! its head says that cannot be served.
+
+use super::app::State;
+use super::error::{ApiError, Code};
+use super::query::Query;
+use super::route::{self, Route};
+use crate::auth::Action;
+use crate::registry::Error;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode, Uri};
+
+/// A request that may be served.
+pub struct Admitted {
+    /// What it is for.
+    pub route: Route,
+    /// The query's parameters.
+    pub query: Query,
+}
+
+/// Reads the head of a request, and refuses what can be refused by that alone.
+pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, ApiError> {
+    let Some(route) = route::parse(uri.path())? else {
+        let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
+    };
+    let query = Query::parse(uri.query().unwrap_or_default())?;
+    // Browsers ask it beforehand, without credentials.
+    if method != Method::OPTIONS {
+        let action = action(&route, method).ok_or_else(|| method_not_allowed(&route, method))?;
+        state.allow(action)?;
+        refuse_encoding(headers)?;
+        if matches!(route, Route::Manifest(..)) && method == Method::PUT {
+            refuse_large_manifest(headers, state.registry.config().settings.manifest_max_bytes)?;
+        }
+    }
+    Ok(Admitted { route, query })
+}
+
+/// The methods of each end-point and the right that each asks for. What stands here is all there is.
+fn methods(route: &Route) -> &'static [(Method, Action)] {
+    const READ: &[(Method, Action)] = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
+    const MANIFEST: &[(Method, Action)] = &[
+        (Method::GET, Action::Pull),
+        (Method::HEAD, Action::Pull),
+        (Method::PUT, Action::Push),
+        (Method::DELETE, Action::Delete),
+    ];
+    const BLOB: &[(Method, Action)] =
+        &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
+    const UPLOADS: &[(Method, Action)] = &[(Method::POST, Action::Push)];
+    const UPLOAD: &[(Method, Action)] = &[
+        (Method::GET, Action::Push),
+        (Method::HEAD, Action::Push),
+        (Method::PATCH, Action::Push),
+        (Method::PUT, Action::Push),
+        (Method::DELETE, Action::Push),
+    ];
+    match route {
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => READ,
+        Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
+        Route::Blob(..) => BLOB,
+        Route::Uploads(_) => UPLOADS,
+        Route::Upload(..) | Route::ImpossibleUpload(_) => UPLOAD,
+    }
+}
+
+fn action(route: &Route, method: &Method) -> Option<Action> {
+    methods(route).iter().find(|(allowed, _)| allowed == method).map(|&(_, action)| action)
+}
+
+/// The methods of a route, as an `Allow` header has them.
+#[must_use]
+pub fn allowed(route: &Route) -> String {
+    let names: Vec<_> = methods(route).iter().map(|(method, _)| method.as_str()).collect();
+    names.join(", ")
+}
+
+fn method_not_allowed(route: &Route, method: &Method) -> ApiError {
+    let allow = allowed(route);
+    let message = format!("{method} is not supported here, only {allow}");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, &message)
+        .with_header(header::ALLOW, allow)
+}
+
+/// A tag outside the grammar: it cannot be written, and to read it finds nothing.
+#[must_use]
+pub fn impossible_tag(name: &str, tag: &str, method: &Method) -> ApiError {
+    let words = "a tag begins with a letter, digit or underscore and has up to 128 of those, dots and dashes";
+    let message = format!("{name} cannot have the tag {tag:?}: {words}");
+    if method == Method::PUT {
+        ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, &message)
+    } else {
+        ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, &message)
+    }
+}
+
+/// Content is what its digest says, so an encoding would have to be undone first; nobody's client sends one.
+fn refuse_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else { return Ok(()) };
+    if encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
+        return Ok(());
+    }
+    let message = format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, &message))
+}
+
+/// A manifest that says beforehand that it is too large need not be sent.
+fn refuse_large_manifest(headers: &HeaderMap, max_bytes: u64) -> Result<(), ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > max_bytes => Err(Error::ManifestTooLarge { max_bytes }.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,25 @@
+//! The room that the disk keeps: what stores more is refused while there is some left, so that what gives
+//! room back (deleting, above all) still can.
+
+use super::Registry;
+use super::error::Error;
+
+/// At most this part of the file system counts as floor: a small disk is for images, too.
+const FLOOR_PART_OF_TOTAL: u64 = 4;
+
+impl Registry {
+    /// Refuses what would leave less room than the floor. It is asked each time: another program may fill the
+    /// disk, too.
+    pub(super) fn expect_room(&self, announced: u64) -> Result<(), Error> {
+        let kept = self.config().settings.free_space_floor_bytes;
+        if kept == 0 {
+            return Ok(());
+        }
+        let room = self.store.room()?;
+        let floor = kept.min(room.total / FLOOR_PART_OF_TOTAL);
+        if room.free.checked_sub(announced).is_some_and(|left| left >= floor) {
+            return Ok(());
+        }
+        Err(Error::NoRoom { free: room.free, floor, announced })
+    }
+}

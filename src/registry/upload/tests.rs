@@ -1,0 +1,66 @@
+//! Sessions over time, with a clock that tests move.
+
+use super::*;
+use crate::config::Config;
+use crate::registry::{Clock, DataDir, ManualClock, Store, StoreOptions};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const IDLE_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn registry() -> (TempDir, Arc<ManualClock>, Registry) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(&home.path().join("data"), true).unwrap();
+    let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
+    let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+    let registry = Registry::new(store, Arc::clone(&clock) as Arc<_>, Config::default());
+    (home, clock, registry)
+}
+
+fn name() -> RepositoryName {
+    RepositoryName::parse("team/app").unwrap()
+}
+
+#[test]
+fn an_upload_that_a_request_holds_is_not_idle() {
+    let (_home, clock, registry) = registry();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    let session = upload.session();
+    clock.advance_ms(2 * IDLE_MS);
+    registry.keep_house().unwrap();
+    assert_eq!(registry.upload_status(&name(), session).unwrap().offset, 0);
+    registry.append(&mut upload, b"late").unwrap();
+    registry.leave_upload(upload).unwrap();
+    registry.keep_house().unwrap();
+    assert_eq!(registry.upload_status(&name(), session).unwrap().offset, 4, "its last byte is new");
+    clock.advance_ms(IDLE_MS);
+    assert!(matches!(registry.upload_status(&name(), session), Err(Error::UploadUnknown(_))));
+    registry.keep_house().unwrap();
+    assert!(registry.verify(true).unwrap().violations.is_empty());
+    assert!(registry.store.dir().list_uploads().unwrap().is_empty());
+}
+
+#[test]
+fn what_was_written_since_it_was_looked_at_is_not_idle() {
+    let (_home, clock, registry) = registry();
+    let session = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap().session();
+    let looked_at_ms = clock.now_ms();
+    clock.advance_ms(1);
+    let mut upload = registry.resume_upload(&name(), session, None).unwrap();
+    registry.append(&mut upload, b"acknowledged").unwrap();
+    registry.leave_upload(upload).unwrap();
+    assert!(!registry.end_idle_session(session, looked_at_ms).unwrap());
+    assert_eq!(registry.upload_status(&name(), session).unwrap().offset, 12);
+}
+
+#[test]
+fn a_slow_upload_is_made_durable_by_time() {
+    let (_home, clock, registry) = registry();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    registry.append(&mut upload, b"a").unwrap();
+    assert_eq!(registry.upload_status(&name(), upload.session()).unwrap().offset, 0);
+    clock.advance_ms(60_000);
+    registry.append(&mut upload, b"b").unwrap();
+    assert_eq!(registry.upload_status(&name(), upload.session()).unwrap().offset, 2);
+}
