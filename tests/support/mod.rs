@@ -8,6 +8,7 @@ pub mod builders;
 pub mod bytes;
 pub mod client;
 pub mod files;
+pub mod ledger;
 pub mod process;
 pub mod raw;
 pub mod reply;
