@@ -10,6 +10,7 @@ pub mod client;
 pub mod files;
 pub mod ledger;
 pub mod process;
+pub mod random;
 pub mod raw;
 pub mod reply;
 pub mod server;
