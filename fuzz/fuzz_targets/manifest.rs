@@ -2,40 +2,9 @@
 
 #![no_main]
 
-use std::collections::HashSet;
+#[path = "../../tests/properties/manifest.rs"]
+mod manifest;
 
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
-use wharfinger::oci::{Descriptor, Manifest, ManifestKind, ManifestLimits, Role};
 
-fuzz_target!(|bytes: &[u8]| {
-    let limits = ManifestLimits { references_max: 50, annotations_bytes_max: 500 };
-    let Ok(manifest) = Manifest::parse(bytes, None, &limits) else { return };
-    let again =
-        Manifest::parse(bytes, Some(manifest.media_type()), &limits).expect("the type was decided before");
-    assert_eq!(again, manifest);
-    assert_eq!(ManifestKind::of_media_type(manifest.media_type()), Some(manifest.kind()));
-
-    // A plain reader sees an object with the same number of things in it.
-    let value: Value = serde_json::from_slice(bytes).expect("accepted bytes are JSON");
-    let list = match manifest.kind() {
-        ManifestKind::Image => &value["layers"],
-        ManifestKind::Index => &value["manifests"],
-        ManifestKind::Artifact => &value["blobs"],
-    };
-    let described = list.as_array().into_iter().flatten().chain(value.get("config"));
-    let described: HashSet<&str> = described.filter_map(|entry| entry["digest"].as_str()).collect();
-    assert_eq!(described.len(), manifest.references().len());
-    assert_eq!(value.get("subject").is_some_and(|subject| !subject.is_null()), manifest.subject().is_some());
-
-    for reference in manifest.references() {
-        assert!(described.contains(reference.descriptor.digest.to_string().as_str()));
-        assert!(reference.required || reference.role == Role::Layer);
-        let text = serde_json::to_string(&reference.descriptor).expect("a descriptor is JSON");
-        let read: Descriptor = serde_json::from_str(&text).expect("a descriptor is read as it was written");
-        assert_eq!(read, reference.descriptor);
-    }
-    assert!(manifest.references().len() <= limits.references_max);
-    let annotations: usize = manifest.annotations().iter().map(|(key, value)| key.len() + value.len()).sum();
-    assert!(annotations <= limits.annotations_bytes_max);
-});
+fuzz_target!(|bytes: &[u8]| manifest::check(bytes));

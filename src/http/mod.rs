@@ -7,14 +7,14 @@
 pub mod app;
 pub mod error;
 pub mod listen;
+pub mod query;
+pub mod route;
 
 mod admit;
 mod blobs;
 mod body;
 mod manifests;
-mod query;
 mod referrers;
 mod reply;
-mod route;
 mod tags;
 mod uploads;

@@ -28,6 +28,7 @@ impl Query {
     }
 
     /// The first value of a parameter.
+    #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(present, _)| present == key).map(|(_, value)| value.as_str())
     }
@@ -58,6 +59,7 @@ impl Query {
 }
 
 /// The `Link` to a next page: a relative path and its parameters, encoded.
+#[must_use]
 pub fn next_link(path: &str, parameters: &[(&str, &str)]) -> String {
     let query: Vec<_> = parameters
         .iter()

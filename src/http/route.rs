@@ -81,7 +81,9 @@ fn manifest(name: RepositoryName, reference: &str) -> Result<Route, ApiError> {
 
 fn repository(parts: &[&str]) -> Result<RepositoryName, ApiError> {
     if let Some(part) = parts.iter().find(|part| part.contains('/')) {
-        return Err(ApiError::name_invalid(&format!("{part:?} holds an encoded slash")));
+        return Err(ApiError::name_invalid(&format!(
+            "{part:?} holds an encoded slash: expected it as it is"
+        )));
     }
     Ok(RepositoryName::parse(&parts.join("/"))?)
 }

@@ -2,9 +2,10 @@
 
 mod kill9;
 mod power;
-mod random;
 mod steps;
 
 #[expect(dead_code, unused_imports, reason = "shared with the other test binaries; each uses its part")]
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::random;

@@ -1,0 +1,73 @@
+//! Records of the ledger: bytes that are taken for a record give one that is written and read as itself.
+
+use std::fmt::Debug;
+
+use wharfinger::meta::codec::Value;
+use wharfinger::meta::records::{
+    BlobRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
+    TagRecord, TombstoneRecord, UploadRecord,
+};
+
+/// The first byte chooses the kind of record.
+pub fn check(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind % 10 {
+        0 => one::<SchemaRecord>(bytes),
+        1 => one::<RepositoryRecord>(bytes),
+        2 => one::<BlobRecord>(bytes),
+        3 => one::<ManifestRecord>(bytes),
+        4 => one::<TagRecord>(bytes),
+        5 => one::<ReferenceRecord>(bytes),
+        6 => one::<ReferrerRecord>(bytes),
+        7 => one::<LeaseRecord>(bytes),
+        8 => one::<UploadRecord>(bytes),
+        _ => one::<TombstoneRecord>(bytes),
+    }
+}
+
+fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
+    let Ok(record) = R::from_bytes(bytes) else { return };
+    let written = record.to_bytes();
+    assert_eq!(written.first(), bytes.first(), "the version");
+    assert_eq!(R::from_bytes(&written), Ok(record));
+    // A record that is cut off or goes on is none.
+    assert!(R::from_bytes(&written[..written.len() - 1]).is_err());
+    assert!(R::from_bytes(&[written.as_slice(), &[0]].concat()).is_err());
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<Vec<u8>> {
+    use wharfinger::meta::records::Target;
+    use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
+
+    let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
+    let descriptor = format!("{{\"mediaType\":\"text/x\",\"digest\":\"{digest}\",\"size\":0}}");
+    let manifest = ManifestRecord {
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        kind: ManifestKind::Image,
+        size: 500,
+        subject: Some(digest),
+        pushed_at_ms: 1 << 40,
+    };
+    let upload = UploadRecord {
+        repository: u64::MAX - 7,
+        algorithm: Algorithm::Sha512,
+        offset: 1 << 33,
+        started_at_ms: 1 << 40,
+        touched_at_ms: 1 << 41,
+    };
+    let name = RepositoryName::parse("team/app").expect("a name");
+    let records = [
+        SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
+        RepositoryRecord { name, created_at_ms: 1 << 40 }.to_bytes(),
+        BlobRecord { size: 3000, session, stored_at_ms: 1 << 40 }.to_bytes(),
+        manifest.to_bytes(),
+        TagRecord { digest, pushed_at_ms: 1 << 40 }.to_bytes(),
+        ReferenceRecord { role: Role::Layer, target: Target::Absent }.to_bytes(),
+        ReferrerRecord { descriptor: serde_json::from_str(&descriptor).expect("a descriptor") }.to_bytes(),
+        LeaseRecord { ends_at_ms: 1 << 40 }.to_bytes(),
+        upload.to_bytes(),
+        TombstoneRecord { size: 3000, since_ms: 1 << 40 }.to_bytes(),
+    ];
+    (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
+}
