@@ -1,12 +1,10 @@
 //! docker: pushes and pulls through a real daemon, which also holds a BuildKit and its client.
 
 use std::error::Error;
-use std::iter;
-use std::path::PathBuf;
 use std::thread;
 
-use crate::dockerd::{DOCKER, Docker, shared, write_context};
-use crate::images::{digest_of, layer_file, member};
+use crate::dockerd::{DOCKER, Docker, shared};
+use crate::images::{context, digest_of, layer_file, member, write_context};
 use crate::process;
 use crate::scene::{Scene, ensure, steps, text};
 
@@ -27,16 +25,6 @@ steps! {
     base_image: "BuildKit builds FROM an image in the registry";
     inline_cache: "BuildKit takes a pushed inline cache";
     unknown_image: "pull of an unknown tag and of an unknown repository says so";
-}
-
-/// Writes a context whose image has a layer for each label.
-fn context(scene: &Scene, name: &str, labels: &[(&str, usize)]) -> Result<PathBuf, Box<dyn Error>> {
-    let copies = labels.iter().map(|(label, _)| format!("COPY {label} /{label}"));
-    let lines: Vec<String> = iter::once("FROM scratch\nCMD [\"/none\"]".to_owned()).chain(copies).collect();
-    let contents: Vec<Vec<u8>> = labels.iter().map(|(label, len)| scene.bytes(label, *len)).collect();
-    let names = labels.iter().map(|(label, _)| *label);
-    let files: Vec<(&str, &[u8])> = names.zip(contents.iter().map(Vec::as_slice)).collect();
-    write_context(&scene.path(name), &lines.join("\n"), &files)
 }
 
 /// Pulls by the tag and by the digest on a daemon that has none of it.

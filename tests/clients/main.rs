@@ -9,9 +9,12 @@ mod images;
 mod process;
 mod registry;
 mod scene;
+mod storage;
 mod tools;
 
+mod buildah;
 mod conformance;
+mod containerd;
 mod cosign;
 mod crane;
 mod docker;
@@ -19,6 +22,7 @@ mod helm;
 mod oras;
 mod packaging;
 mod peer;
+mod podman;
 mod skopeo;
 
 #[expect(dead_code, unused_imports, reason = "the clients need the server alone")]
