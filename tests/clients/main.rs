@@ -13,6 +13,7 @@ mod storage;
 mod tools;
 
 mod buildah;
+mod buildkit;
 mod conformance;
 mod containerd;
 mod cosign;

@@ -7,10 +7,11 @@ use std::path::Path;
 use crate::registry::Kind;
 use crate::scene::{Outcome, Step};
 use crate::{
-    buildah, conformance, containerd, cosign, crane, docker, dockerd, helm, oras, podman, skopeo, tools,
+    buildah, buildkit, conformance, containerd, cosign, crane, docker, dockerd, helm, oras, podman, skopeo,
+    tools,
 };
 
-const CLIENTS: [&[Step]; 10] = [
+const CLIENTS: [&[Step]; 11] = [
     docker::STEPS,
     podman::STEPS,
     buildah::STEPS,
@@ -20,6 +21,7 @@ const CLIENTS: [&[Step]; 10] = [
     oras::STEPS,
     helm::STEPS,
     cosign::STEPS,
+    buildkit::STEPS,
     conformance::STEPS,
 ];
 /// What the peer does not hold: it still believes to have what was deleted and collected.

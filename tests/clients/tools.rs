@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 const SYSTEM: [&str; 3] = ["/usr/bin", "/usr/sbin", "/bin"];
 
 /// What takes too long to build for every day.
-const EXTRA: [&str; 2] = ["helm", "cosign"];
+const EXTRA: [&str; 4] = ["helm", "cosign", "buildkitd", "buildctl"];
 
 /// What needs to mount.
-const MOUNTING: [&str; 4] = ["dockerd", "podman", "buildah", "containerd"];
+const MOUNTING: [&str; 5] = ["dockerd", "podman", "buildah", "containerd", "buildkitd"];
 
 /// The program's path: built by scripts/install-test-tools, or the system's, or in PATH.
 pub fn path(name: &str) -> Option<PathBuf> {
