@@ -28,7 +28,7 @@ steps! {
 }
 
 /// Pulls by the tag and by the digest on a daemon that has none of it.
-fn pull_both(
+pub fn pull_both(
     puller: &Docker,
     repository: &str,
     tag: &str,

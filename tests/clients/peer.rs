@@ -7,12 +7,13 @@ use std::path::Path;
 use crate::registry::Kind;
 use crate::scene::{Outcome, Step};
 use crate::{
-    buildah, buildkit, conformance, containerd, cosign, crane, docker, dockerd, helm, oras, podman, skopeo,
-    tools,
+    buildah, buildkit, conformance, containerd, cosign, crane, docker, dockerd, helm, nginx, oras, podman,
+    skopeo, tools,
 };
 
-const CLIENTS: [&[Step]; 11] = [
+const CLIENTS: [&[Step]; 12] = [
     docker::STEPS,
+    nginx::STEPS,
     podman::STEPS,
     buildah::STEPS,
     containerd::STEPS,
