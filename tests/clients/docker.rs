@@ -1,12 +1,12 @@
 //! docker: pushes and pulls through a real daemon, which also holds a BuildKit and its client.
 
 use std::error::Error;
-use std::iter;
-use std::path::PathBuf;
 use std::thread;
 
-use crate::dockerd::{DOCKER, Docker, shared, write_context};
-use crate::images::{digest_of, layer_file, member};
+use serde_json::Value;
+
+use crate::dockerd::{DOCKER, Docker, shared};
+use crate::images::{context, digest_of, layer_file, member, write_context};
 use crate::process;
 use crate::scene::{Scene, ensure, steps, text};
 
@@ -24,23 +24,14 @@ steps! {
     many_layers_one_large: "push and pull 12 layers, one of 48 MiB";
     three_pushes_at_once: "three pushes at once that share a layer";
     manifest_list: "manifest create and push a list, pull it by tag and by digest";
+    manifest_inspect: "manifest inspect of an image and a list, amend, annotate, push again by digest";
     base_image: "BuildKit builds FROM an image in the registry";
     inline_cache: "BuildKit takes a pushed inline cache";
     unknown_image: "pull of an unknown tag and of an unknown repository says so";
 }
 
-/// Writes a context whose image has a layer for each label.
-fn context(scene: &Scene, name: &str, labels: &[(&str, usize)]) -> Result<PathBuf, Box<dyn Error>> {
-    let copies = labels.iter().map(|(label, _)| format!("COPY {label} /{label}"));
-    let lines: Vec<String> = iter::once("FROM scratch\nCMD [\"/none\"]".to_owned()).chain(copies).collect();
-    let contents: Vec<Vec<u8>> = labels.iter().map(|(label, len)| scene.bytes(label, *len)).collect();
-    let names = labels.iter().map(|(label, _)| *label);
-    let files: Vec<(&str, &[u8])> = names.zip(contents.iter().map(Vec::as_slice)).collect();
-    write_context(&scene.path(name), &lines.join("\n"), &files)
-}
-
 /// Pulls by the tag and by the digest on a daemon that has none of it.
-fn pull_both(
+pub fn pull_both(
     puller: &Docker,
     repository: &str,
     tag: &str,
@@ -215,6 +206,49 @@ fn manifest_list(scene: &Scene) -> Result<(), Box<dyn Error>> {
     let digests: Vec<_> = listed["manifests"].as_array().ok_or("no list")?.iter().collect();
     ensure!(digests.iter().any(|child| child["digest"] == other.digest.as_str()), "{listed}");
     pull_both(&docker.puller, &repository, "all", &id, &digest)
+}
+
+/// What `docker manifest inspect` reads from the registry, with or without the details of each image.
+fn inspected(docker: &Docker, name: &str, options: &[&str]) -> Result<Value, Box<dyn Error>> {
+    let inspect = ["manifest", "inspect", "--insecure"];
+    Ok(serde_json::from_slice(&docker.run(&[&inspect[..], options, &[name]].concat())?.stdout)?)
+}
+
+fn manifest_inspect(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    let docker = shared()?;
+    let repository = scene.reference("demo/inspected");
+    let name = |tag: &str| format!("{repository}:{tag}");
+    let mut digests = Vec::new();
+    for part in ["one", "two", "three"] {
+        docker.builder.build(&context(scene, part, &[(part, 7000)])?, &name(part))?;
+        digests.push(docker.builder.push(&name(part))?.digest);
+    }
+    let there = scene.registry.manifest("demo/inspected", "one")?.json()?;
+    ensure!(inspected(&docker.puller, &name("one"), &[])? == there, "inspect shows another manifest");
+    let details = inspected(&docker.puller, &name("one"), &["--verbose"])?;
+    ensure!(details["Descriptor"]["digest"] == digests[0].as_str(), "{details}");
+    let run = |arguments: &[&str]| docker.builder.run(arguments);
+    let parts: Vec<String> = digests.iter().map(|digest| format!("{repository}@{digest}")).collect();
+    let create = ["manifest", "create", "--insecure"];
+    run(&[&create[..], &[&name("all"), &parts[0], &parts[1]]].concat())?;
+    run(&[&create[..], &["--amend", &name("all"), &parts[2]]].concat())?;
+    let annotate = ["manifest", "annotate", "--os", "linux", "--arch", "arm", "--variant", "v7"];
+    run(&[&annotate[..], &[&name("all"), &parts[2]]].concat())?;
+    let digest = run(&["manifest", "push", "--insecure", &name("all")])?.text();
+    for reference in [name("all"), format!("{repository}@{digest}")] {
+        let listed = inspected(&docker.puller, &reference, &[])?;
+        let children = listed["manifests"].as_array().ok_or("no list")?;
+        ensure!(children.len() == 3, "{reference} lists {listed}");
+        let arm = children.iter().find(|child| child["digest"] == digests[2].as_str());
+        let platform = &arm.ok_or_else(|| format!("{} is not in {listed}", digests[2]))?["platform"];
+        ensure!(platform["architecture"] == "arm" && platform["variant"] == "v7", "{platform}");
+    }
+    let again = run(&["manifest", "push", "--insecure", "--purge", &name("all")])?.text();
+    ensure!(again == digest, "the digest changed from {digest} to {again}");
+    let mut unknown = docker.puller.command(&["manifest", "inspect", "--insecure", &name("none")]);
+    let said = process::run_failing(&mut unknown)?;
+    ensure!(said.contains("no such manifest"), "{said}");
+    Ok(())
 }
 
 fn base_image(scene: &Scene) -> Result<(), Box<dyn Error>> {

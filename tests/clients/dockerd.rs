@@ -1,8 +1,7 @@
 //! Docker daemons for the tests: real ones, in temporary folders, without a network of their own.
 
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -134,18 +133,4 @@ impl Docker {
 
 fn host(root: &Path) -> String {
     format!("unix://{}", text(&root.join("docker.sock")))
-}
-
-/// Writes a build context: a Dockerfile and its files.
-pub fn write_context(
-    folder: &Path,
-    dockerfile: &str,
-    files: &[(&str, &[u8])],
-) -> Result<PathBuf, Box<dyn Error>> {
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("Dockerfile"), dockerfile)?;
-    for (name, content) in files {
-        fs::write(folder.join(name), content)?;
-    }
-    Ok(folder.to_owned())
 }

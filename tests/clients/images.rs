@@ -1,8 +1,9 @@
-//! Images made by hand: tar layers, OCI layouts, and comparing two layouts.
+//! Images made by hand: tar layers, contexts to build from, OCI layouts, and comparing two layouts.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +55,30 @@ pub fn layer_file(scene: &Scene, label: &str, len: usize) -> Result<PathBuf, Box
     let path = scene.path(&format!("{label}.tar"));
     fs::write(&path, tar(&[(label, &scene.bytes(label, len))]))?;
     Ok(path)
+}
+
+/// Writes a build context: a Dockerfile and its files.
+pub fn write_context(
+    folder: &Path,
+    dockerfile: &str,
+    files: &[(&str, &[u8])],
+) -> Result<PathBuf, Box<dyn Error>> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("Dockerfile"), dockerfile)?;
+    for (name, content) in files {
+        fs::write(folder.join(name), content)?;
+    }
+    Ok(folder.to_owned())
+}
+
+/// Writes a context whose image has a layer for each label.
+pub fn context(scene: &Scene, name: &str, labels: &[(&str, usize)]) -> Result<PathBuf, Box<dyn Error>> {
+    let copies = labels.iter().map(|(label, _)| format!("COPY {label} /{label}"));
+    let lines: Vec<String> = iter::once("FROM scratch\nCMD [\"/none\"]".to_owned()).chain(copies).collect();
+    let contents: Vec<Vec<u8>> = labels.iter().map(|(label, len)| scene.bytes(label, *len)).collect();
+    let names = labels.iter().map(|(label, _)| *label);
+    let files: Vec<(&str, &[u8])> = names.zip(contents.iter().map(Vec::as_slice)).collect();
+    write_context(&scene.path(name), &lines.join("\n"), &files)
 }
 
 /// An OCI image layout in a folder.

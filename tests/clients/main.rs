@@ -9,16 +9,22 @@ mod images;
 mod process;
 mod registry;
 mod scene;
+mod storage;
 mod tools;
 
+mod buildah;
+mod buildkit;
 mod conformance;
+mod containerd;
 mod cosign;
 mod crane;
 mod docker;
 mod helm;
+mod nginx;
 mod oras;
 mod packaging;
 mod peer;
+mod podman;
 mod skopeo;
 
 #[expect(dead_code, unused_imports, reason = "the clients need the server alone")]

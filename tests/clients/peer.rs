@@ -6,10 +6,25 @@ use std::path::Path;
 
 use crate::registry::Kind;
 use crate::scene::{Outcome, Step};
-use crate::{conformance, cosign, crane, docker, dockerd, helm, oras, skopeo, tools};
+use crate::{
+    buildah, buildkit, conformance, containerd, cosign, crane, docker, dockerd, helm, nginx, oras, podman,
+    skopeo, tools,
+};
 
-const CLIENTS: [&[Step]; 7] =
-    [docker::STEPS, skopeo::STEPS, crane::STEPS, oras::STEPS, helm::STEPS, cosign::STEPS, conformance::STEPS];
+const CLIENTS: [&[Step]; 12] = [
+    docker::STEPS,
+    nginx::STEPS,
+    podman::STEPS,
+    buildah::STEPS,
+    containerd::STEPS,
+    skopeo::STEPS,
+    crane::STEPS,
+    oras::STEPS,
+    helm::STEPS,
+    cosign::STEPS,
+    buildkit::STEPS,
+    conformance::STEPS,
+];
 /// What the peer does not hold: it still believes to have what was deleted and collected.
 const STORY: &str = "docker::delete_collect_push_again";
 /// A table's cell shows the beginning of a reason.

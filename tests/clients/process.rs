@@ -149,6 +149,15 @@ impl Daemon {
         }
     }
 
+    /// Waits for a line with `part` in it among those that no wait has come past yet, and returns it.
+    pub fn await_line(&self, part: &str) -> Result<String, Box<dyn Error>> {
+        let line = self.await_event(|event| match event {
+            Event::Line(line) if line.contains(part) => Some(line.clone()),
+            _ => None,
+        });
+        Ok(line.ok_or_else(|| format!("no {part} in the log:\n{}", self.log_tail()))?)
+    }
+
     /// The last lines that it logged.
     pub fn log_tail(&self) -> String {
         let log = self.log.lock().expect("no holder of the log panics");

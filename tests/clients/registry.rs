@@ -162,6 +162,21 @@ impl Registry {
         Ok(tags)
     }
 
+    /// The descriptors of what refers to a manifest, of one type unless that is empty.
+    pub fn referrers(
+        &self,
+        repository: &str,
+        subject: &str,
+        kind: &str,
+    ) -> Result<Vec<Value>, Box<dyn Error>> {
+        let filter = if kind.is_empty() { String::new() } else { format!("?artifactType={kind}") };
+        let path = format!("{repository}/referrers/{subject}{filter}");
+        let mut response = self.get(&path, "*/*")?;
+        ensure!(response.status() == 200, "GET {path} gave {}", response.status());
+        let listed: Value = serde_json::from_slice(&response.body_mut().read_to_vec()?)?;
+        Ok(listed["manifests"].as_array().ok_or("no list of referrers")?.clone())
+    }
+
     /// Deletes a manifest by its digest.
     pub fn delete_manifest(&self, repository: &str, digest: &str) -> Result<(), Box<dyn Error>> {
         let url = format!("http://{}/v2/{repository}/manifests/{digest}", self.addr);

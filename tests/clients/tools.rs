@@ -10,7 +10,10 @@ use std::process::{Command, Stdio};
 const SYSTEM: [&str; 3] = ["/usr/bin", "/usr/sbin", "/bin"];
 
 /// What takes too long to build for every day.
-const EXTRA: [&str; 2] = ["helm", "cosign"];
+const EXTRA: [&str; 4] = ["helm", "cosign", "buildkitd", "buildctl"];
+
+/// What needs to mount.
+const MOUNTING: [&str; 5] = ["dockerd", "podman", "buildah", "containerd", "buildkitd"];
 
 /// The program's path: built by scripts/install-test-tools, or the system's, or in PATH.
 pub fn path(name: &str) -> Option<PathBuf> {
@@ -41,13 +44,11 @@ pub fn missing(names: &[&str]) -> Option<String> {
             if absent.iter().any(|name| EXTRA.contains(name)) { "; ./test --extra builds it" } else { "" };
         return Some(format!("{} {plural} not installed{cure}", absent.join(", ")));
     }
-    if names.contains(&"dockerd") && !may_mount() {
-        return Some("dockerd needs to be root and to be allowed to mount".to_owned());
-    }
-    None
+    let mounting = names.iter().find(|name| MOUNTING.contains(name))?;
+    (!may_mount()).then(|| format!("{mounting} needs to be root and to be allowed to mount"))
 }
 
-/// Whether this process may do what dockerd does for each image: in a plain container root may not.
+/// Whether this process may do what these programs do for each image: in a plain container root may not.
 fn may_mount() -> bool {
     let tried = command("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
     tried.is_ok_and(|status| status.success())
