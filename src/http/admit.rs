@@ -7,7 +7,7 @@ use super::query::Query;
 use super::route::{self, Route};
 use crate::auth::Action;
 use crate::registry::Error;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method, StatusCode, Uri};
 
 /// A request that may be served.
@@ -95,14 +95,37 @@ pub fn impossible_tag(name: &str, tag: &str, method: &Method) -> ApiError {
     }
 }
 
+/// The value of a header that decides what the body is, or where it belongs. Two of them, or one that cannot
+/// be read, may have been something else to whoever passed the request on: they are refused.
+pub fn decisive<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    status: StatusCode,
+    code: Code,
+) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name);
+    let Some(value) = values.next() else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if values.next().is_none() => Ok(Some(text)),
+        _ => {
+            let message = format!("{name}: expected one such header, of visible ASCII");
+            Err(ApiError::new(status, code, &message))
+        }
+    }
+}
+
 /// Content is what its digest says, so an encoding would have to be undone first; nobody's client sends one.
 fn refuse_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else { return Ok(()) };
-    if encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
-        return Ok(());
+    let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported);
+    match decisive(headers, &header::CONTENT_ENCODING, status, code)? {
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        Some(encoding) => {
+            let message =
+                format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
+            Err(ApiError::new(status, code, &message))
+        }
     }
-    let message = format!("Content-Encoding {encoding:?} is not supported: send the bytes as they are");
-    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unsupported, &message))
 }
 
 /// A manifest that says beforehand that it is too large need not be sent.

@@ -1,7 +1,7 @@
 //! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and
 //! every answer gets its request id.
 
-use super::admit::{Admitted, admit, allowed, impossible_tag};
+use super::admit::{Admitted, admit, allowed, decisive, impossible_tag};
 use super::error::{ApiError, Code};
 use super::query::Query;
 use super::route::Route;
@@ -86,23 +86,14 @@ impl Call {
         self.request.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The value of a header that decides what the body is, or where it belongs. Two of them, or one that
-    /// cannot be read, may have been something else to whoever passed the request on: they are refused.
+    /// The value of a header that decides what the body is, or where it belongs.
     pub fn decisive_header(
         &self,
         name: &HeaderName,
         status: StatusCode,
         code: Code,
     ) -> Result<Option<&str>, ApiError> {
-        let mut values = self.request.headers().get_all(name);
-        let Some(value) = values.next() else { return Ok(None) };
-        match value.to_str() {
-            Ok(text) if values.next().is_none() => Ok(Some(text)),
-            _ => {
-                let message = format!("{name}: expected one such header, of visible ASCII");
-                Err(ApiError::new(status, code, &message))
-            }
-        }
+        decisive(self.request.headers(), name, status, code)
     }
 }
 

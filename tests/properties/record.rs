@@ -53,6 +53,7 @@ pub fn samples() -> Vec<Vec<u8>> {
         repository: u64::MAX - 7,
         algorithm: Algorithm::Sha512,
         offset: 1 << 33,
+        hash_state: vec![7; 105],
         started_at_ms: 1 << 40,
         touched_at_ms: 1 << 41,
     };

@@ -1,7 +1,7 @@
-//! Settings as text: the list of `--anonymous`, and the numbers of the environment.
+//! Settings as text: the list of `--anonymous`, what variables of the environment hold, and patterns.
 
 use wharfinger::auth::{Access, Action};
-use wharfinger::config::{SETTINGS, Settings};
+use wharfinger::config::{Inputs, Pattern, SETTINGS, variable_name};
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -15,20 +15,48 @@ pub fn check(bytes: &[u8]) {
         }
         Err(error) => assert!(error.to_string().contains("expected a list such as pull")),
     }
-    for &(name, min, _, max, _) in SETTINGS {
-        let variable = format!("WHARFINGER_{}", name.to_ascii_uppercase());
-        let read = Settings::from_variables(|asked| (asked == variable).then(|| text.to_owned()));
-        let number = text.trim().parse::<u64>().ok().filter(|number| (min..=max).contains(number));
-        assert_eq!(read.is_ok(), number.is_some(), "{variable}={text:?}");
-        if let Err(error) = read {
-            assert!(error.to_string().contains(&variable), "{error}");
+    let read = |variable: &str| {
+        let variables = vec![(variable.to_owned(), text.to_owned())];
+        Inputs { variables, ..Inputs::default() }.load()
+    };
+    for setting in SETTINGS {
+        let variable = variable_name(setting.name);
+        let number = text.trim().replace('_', "").parse::<u64>().ok();
+        let number = number.filter(|number| (setting.min..=setting.max).contains(number));
+        match read(&variable) {
+            Ok(config) => assert_eq!(Some((setting.get)(&config.settings)), number, "{variable}={text:?}"),
+            Err(error) => {
+                assert_eq!(number, None, "{variable}={text:?}");
+                assert!(error.to_string().contains(&variable), "{error}");
+            }
         }
+    }
+    for variable in ["WHARFINGER_LISTEN", "WHARFINGER_REPOSITORY"] {
+        if let Err(error) = read(variable) {
+            assert!(error.to_string().contains(variable), "{error}");
+        }
+    }
+    if let Ok(pattern) = Pattern::parse(text) {
+        assert_eq!(pattern.to_string(), text);
+        let _ = pattern.matches("team/app/cache");
     }
 }
 
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
-    ["pull", "pull,push,delete", " pull , push ", "1", "4096", " 64 ", "4194304", "18446744073709551615"]
-        .map(|text| text.as_bytes().to_vec())
-        .into()
+    [
+        "[{match=\"ci/**\", sparse_index=true}]",
+        "ci/**",
+        "[::1]:80",
+        "pull",
+        "pull,push,delete",
+        " pull , push ",
+        "1",
+        "4096",
+        " 64 ",
+        "4194304",
+        "18446744073709551615",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
 }
