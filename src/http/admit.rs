@@ -57,7 +57,7 @@ fn methods(route: &Route) -> &'static [(Method, Action)] {
         (Method::DELETE, Action::Push),
     ];
     match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => READ,
+        Route::Base | Route::Catalog | Route::Extensions(_) | Route::Tags(_) | Route::Referrers(..) => READ,
         Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
         Route::Blob(..) => BLOB,
         Route::Uploads(_) => UPLOADS,

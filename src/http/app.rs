@@ -4,8 +4,9 @@
 use super::admit::{Admitted, admit, allowed, decisive, impossible_tag};
 use super::error::{ApiError, Code};
 use super::query::Query;
+use super::reply::NAMESPACE;
 use super::route::Route;
-use super::{blobs, body, manifests, referrers, tags, uploads};
+use super::{blobs, body, extensions, manifests, referrers, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -18,6 +19,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest host and port that are sent back.
+const HOST_MAX_BYTES: usize = 255;
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// What every request is answered from.
@@ -165,28 +168,53 @@ async fn dispatch(
         let allow = allowed(&route);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
+    let namespace = namespace(&query, &method);
     let call = Call { state, request, query };
+    let mut response = handle(&call, route, &method, body).await?;
+    if let Some(namespace) = namespace {
+        response.headers_mut().insert(NAMESPACE, namespace);
+    }
+    Ok(response)
+}
+
+/// The host that the client believes the repository to be of, to be sent back (distribution-spec, "Registry
+/// Proxying"). It changes nothing, so one that is no host is passed over.
+fn namespace(query: &Query, method: &Method) -> Option<HeaderValue> {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let host = query.get("ns").filter(|_| is_read)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
+    let is_host = (1..=HOST_MAX_BYTES).contains(&host.len()) && host.bytes().all(plain);
+    if is_host { HeaderValue::from_str(host).ok() } else { None }
+}
+
+async fn handle(
+    call: &Call,
+    route: Route,
+    method: &Method,
+    body: &mut Payload,
+) -> Result<HttpResponse, ApiError> {
     match route {
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
-        Route::Catalog => tags::catalog(&call).await,
-        Route::Tags(name) => tags::list(&call, name).await,
-        Route::Referrers(name, digest) => referrers::list(&call, name, digest).await,
-        Route::Manifest(name, reference) => match method {
-            Method::PUT => manifests::put(&call, name, reference, body).await,
-            Method::DELETE => manifests::delete(&call, name, reference).await,
-            _ => manifests::get(&call, name, reference).await,
+        Route::Catalog => tags::catalog(call).await,
+        Route::Extensions(_) => Ok(extensions::discover()),
+        Route::Tags(name) => tags::list(call, name).await,
+        Route::Referrers(name, digest) => referrers::list(call, name, digest).await,
+        Route::Manifest(name, reference) => match *method {
+            Method::PUT => manifests::put(call, name, reference, body).await,
+            Method::DELETE => manifests::delete(call, name, reference).await,
+            _ => manifests::get(call, name, reference).await,
         },
-        Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, &method)),
-        Route::Blob(name, digest) => match method {
-            Method::DELETE => blobs::delete(&call, name, digest).await,
-            _ => blobs::get(&call, name, digest).await,
+        Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, method)),
+        Route::Blob(name, digest) => match *method {
+            Method::DELETE => blobs::delete(call, name, digest).await,
+            _ => blobs::get(call, name, digest).await,
         },
-        Route::Uploads(name) => uploads::start(&call, name, body).await,
-        Route::Upload(name, session) => match method {
-            Method::PATCH => uploads::append(&call, name, session, body).await,
-            Method::PUT => uploads::finish(&call, name, session, body).await,
-            Method::DELETE => uploads::cancel(&call, name, session).await,
-            _ => uploads::status(&call, name, session).await,
+        Route::Uploads(name) => uploads::start(call, name, body).await,
+        Route::Upload(name, session) => match *method {
+            Method::PATCH => uploads::append(call, name, session, body).await,
+            Method::PUT => uploads::finish(call, name, session, body).await,
+            Method::DELETE => uploads::cancel(call, name, session).await,
+            _ => uploads::status(call, name, session).await,
         },
         Route::ImpossibleUpload(name) => {
             let message = format!("{name} has no such upload; begin one by POST /v2/{name}/blobs/uploads/");

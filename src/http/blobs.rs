@@ -2,8 +2,9 @@
 
 use super::app::Call;
 use super::body;
+use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
-use super::reply::{CONTENT_DIGEST, blocking};
+use super::reply::{CONTENT_DIGEST, blocking, not_modified};
 use crate::oci::{Digest, RangeRequest, RepositoryName, resolve_range};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -12,14 +13,24 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 /// GET and HEAD, the whole or a range.
 pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
     let registry = call.registry();
-    if call.is_head() {
+    let headers = call.request.headers();
+    let reading = conditions::of_read(headers, digest);
+    if call.is_head() || reading != Reading::Serve {
         let size = blocking(move || registry.stat_blob(&name, digest)).await?;
-        return Ok(answer(StatusCode::OK, digest).body(body::unsent(size)));
+        return match reading {
+            Reading::Serve => Ok(answer(StatusCode::OK, digest).body(body::unsent(size))),
+            Reading::NotModified => Ok(not_modified(digest)),
+            Reading::Failed => {
+                let message = format!("the blob is {digest}, which If-Match does not allow");
+                Err(ApiError::new(StatusCode::PRECONDITION_FAILED, Code::Denied, &message))
+            }
+        };
     }
     let file = blocking(move || registry.open_blob(&name, digest)).await?;
     let size = file.size();
     let piece_bytes = call.state.registry.config().settings.blob_read_bytes;
-    match resolve_range(call.header(&header::RANGE), size) {
+    let range = call.header(&header::RANGE).filter(|_| conditions::range_counts(headers, digest));
+    match resolve_range(range, size) {
         RangeRequest::Whole => {
             Ok(answer(StatusCode::OK, digest).body(body::of_blob(file, 0, size, piece_bytes)))
         }
@@ -41,7 +52,7 @@ fn answer(status: StatusCode, digest: Digest) -> HttpResponseBuilder {
     response
         .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::ETAG, format!("\"{digest}\"")))
+        .insert_header((header::ETAG, entity_tag(digest)))
         .insert_header((CONTENT_DIGEST, digest.to_string()));
     response
 }

@@ -3,6 +3,7 @@
 //! A 4xx means that the same request will be refused again, 5xx and 429 that it may be tried again; clients
 //! act on that. What failed inside is logged with the request's id and never sent.
 
+use super::conditions::entity_tag;
 use crate::oci::{DigestError, NameError};
 use crate::registry::{Error, StoreError};
 use actix_web::HttpResponse;
@@ -216,6 +217,14 @@ impl From<Error> for ApiError {
             Error::DigestMismatch { expected, actual } => {
                 refuse(StatusCode::BAD_REQUEST, Code::DigestInvalid)
                     .with_detail(json!({"expected": expected, "actual": actual}))
+            }
+            Error::ConditionFailed { present, .. } => {
+                let refused = refuse(StatusCode::PRECONDITION_FAILED, Code::Denied)
+                    .with_detail(json!({"present": present}));
+                match present {
+                    Some(present) => refused.with_header(header::ETAG, entity_tag(present)),
+                    None => refused,
+                }
             }
             Error::UploadUnknown(_) => refuse(StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
             Error::UploadBusy(_) => refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests)

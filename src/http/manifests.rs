@@ -3,48 +3,110 @@
 
 use super::app::Call;
 use super::body;
+use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
-use super::reply::{CONTENT_DIGEST, SUBJECT, blocking, created};
-use crate::oci::{Reference, RepositoryName};
+use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified};
+use crate::oci::{Digest, Reference, RepositoryName, Tag};
+use crate::registry::{Condition, Error, ManifestPush};
 use actix_web::HttpResponse;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header;
 use actix_web::web::Payload;
+
+/// How many tags a warning names before it only counts them.
+const TAGS_NAMED: usize = 20;
 
 /// GET and HEAD. What is stored is served: nothing is converted to what the client would rather have.
 pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Result<HttpResponse, ApiError> {
     let (registry, head) = (call.registry(), call.is_head());
+    let (repository, wanted) = (name.clone(), reference.clone());
     let manifest = blocking(move || {
-        if head { registry.stat_manifest(&name, &reference) } else { registry.manifest(&name, &reference) }
+        if head {
+            registry.stat_manifest(&repository, &wanted)
+        } else {
+            registry.manifest(&repository, &wanted)
+        }
     })
     .await?;
+    match conditions::of_read(call.request.headers(), manifest.digest) {
+        Reading::Serve => {}
+        Reading::NotModified => return Ok(not_modified(manifest.digest)),
+        Reading::Failed => {
+            let present = Some(manifest.digest);
+            return Err(Error::ConditionFailed { repository: name, reference, present }.into());
+        }
+    }
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, manifest.media_type))
-        .insert_header((header::ETAG, format!("\"{}\"", manifest.digest)))
+        .insert_header((header::ETAG, entity_tag(manifest.digest)))
         .insert_header((CONTENT_DIGEST, manifest.digest.to_string()));
     Ok(if head { response.body(body::unsent(manifest.size)) } else { response.body(manifest.bytes) })
 }
 
-/// PUT: stores the manifest and its tag.
+/// PUT: stores the manifest and sets its tags: that of the path, and those of the query.
 pub async fn put(
     call: &Call,
     name: RepositoryName,
     reference: Reference,
     payload: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let max_bytes = call.state.registry.config().settings.manifest_max_bytes;
+    let settings = &call.state.registry.config().settings;
+    let tags = tags_of(call, settings.manifest_tags_max)?;
+    let condition = conditions::of_write(call.request.headers())?;
     let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
-    let bytes = body::collect(payload, max_bytes).await?;
-    let (registry, repository) = (call.registry(), name.clone());
-    let pushed =
-        blocking(move || registry.put_manifest(&repository, &reference, content_type.as_deref(), bytes))
-            .await?;
-    let mut response = created(&format!("/v2/{name}/manifests/{}", pushed.digest), pushed.digest);
+    let bytes = body::collect(payload, settings.manifest_max_bytes).await?;
+    let accepted = accepted(&reference, &tags);
+    let push = ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition };
+    let registry = call.registry();
+    let pushed = blocking(move || registry.put_manifest(push)).await?;
+    let digest = pushed.digest;
+    let mut response = created(&format!("/v2/{name}/manifests/{digest}"), digest);
     if let Some(subject) = pushed.subject {
         response.insert_header((SUBJECT, subject.to_string()));
     }
+    if let Some(accepted) = accepted {
+        response.insert_header((TAGS, accepted));
+    }
+    let moved = pushed
+        .moved
+        .iter()
+        .map(|(tag, before)| format!("the tag {tag} of {name} was {before} and is {digest}"));
+    add_warnings(&mut response, moved);
     Ok(response.finish())
+}
+
+/// The tags that the query names (distribution-spec, "Pushing Manifests").
+fn tags_of(call: &Call, max: u64) -> Result<Vec<Tag>, ApiError> {
+    let tags: Vec<_> = call.query.get_all("tag").collect();
+    if tags.len() as u64 > max {
+        let message =
+            format!("{} tags at once: expected at most {max} (setting manifest_tags_max)", tags.len());
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::Unsupported, &message));
+    }
+    let parse = |tag: &str| {
+        Tag::parse(tag).map_err(|error| {
+            let message = format!("tag={tag:?}: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, &message)
+        })
+    };
+    tags.into_iter().map(parse).collect()
+}
+
+/// What `OCI-Tag` says: every tag that was set, where the query named some.
+fn accepted(reference: &Reference, tags: &[Tag]) -> Option<String> {
+    let of_path = match reference {
+        Reference::Tag(tag) => Some(tag),
+        Reference::Digest(_) => None,
+    };
+    let mut once: Vec<&str> = Vec::new();
+    for tag in of_path.into_iter().chain(tags) {
+        if !once.contains(&tag.as_str()) {
+            once.push(tag.as_str());
+        }
+    }
+    (!tags.is_empty()).then(|| once.join(", "))
 }
 
 /// DELETE: a tag goes alone, a manifest with its tags.
@@ -53,11 +115,44 @@ pub async fn delete(
     name: RepositoryName,
     reference: Reference,
 ) -> Result<HttpResponse, ApiError> {
+    let condition = conditions::of_write(call.request.headers())?;
+    let mut response = HttpResponse::Accepted();
+    match reference {
+        Reference::Tag(tag) => delete_tag(call, name, tag, condition).await?,
+        Reference::Digest(digest) => {
+            let gone = delete_manifest(call, name.clone(), digest, condition).await?;
+            add_warnings(&mut response, gone_with(&name, digest, &gone).into_iter());
+        }
+    }
+    Ok(response.finish())
+}
+
+async fn delete_tag(
+    call: &Call,
+    name: RepositoryName,
+    tag: Tag,
+    condition: Condition,
+) -> Result<(), ApiError> {
     let registry = call.registry();
-    blocking(move || match reference {
-        Reference::Tag(tag) => registry.delete_tag(&name, &tag),
-        Reference::Digest(digest) => registry.delete_manifest(&name, digest).map(drop),
-    })
-    .await?;
-    Ok(HttpResponse::Accepted().finish())
+    blocking(move || registry.delete_tag(&name, &tag, condition)).await
+}
+
+async fn delete_manifest(
+    call: &Call,
+    name: RepositoryName,
+    digest: Digest,
+    condition: Condition,
+) -> Result<Vec<Tag>, ApiError> {
+    let registry = call.registry();
+    blocking(move || registry.delete_manifest(&name, digest, &condition)).await
+}
+
+/// What the one who deleted a manifest may not have known.
+fn gone_with(name: &RepositoryName, digest: Digest, tags: &[Tag]) -> Option<String> {
+    let named: Vec<_> = tags.iter().take(TAGS_NAMED).map(Tag::as_str).collect();
+    let more = match tags.len().saturating_sub(TAGS_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!tags.is_empty()).then(|| format!("with {digest} went its tags in {name}: {}{more}", named.join(", ")))
 }

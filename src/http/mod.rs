@@ -13,6 +13,8 @@ pub mod route;
 mod admit;
 mod blobs;
 mod body;
+mod conditions;
+mod extensions;
 mod manifests;
 mod referrers;
 mod reply;

@@ -33,6 +33,11 @@ impl Query {
         self.0.iter().find(|(present, _)| present == key).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a parameter, in their order.
+    pub fn get_all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(present, _)| present == key).map(|(_, value)| value.as_str())
+    }
+
     /// The entries asked for by `n`, at most `max`; `max` without it.
     pub fn page_limit(&self, max: u64) -> Result<usize, ApiError> {
         let limit = match self.get("n") {

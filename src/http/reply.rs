@@ -1,5 +1,6 @@
 //! What answers have in common.
 
+use super::conditions::entity_tag;
 use super::error::ApiError;
 use crate::oci::{Digest, RepositoryName, SessionId};
 use actix_web::http::StatusCode;
@@ -14,6 +15,14 @@ pub const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid"
 pub const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 /// Which filters the list of referrers went through.
 pub const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// The tags that a pushed manifest got.
+pub const TAGS: HeaderName = HeaderName::from_static("oci-tag");
+/// The host that the client believes the repository to be of.
+pub const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+
+/// The most bytes of warnings in one answer (distribution-spec, "Warnings").
+const WARNINGS_MAX_BYTES: usize = 4096;
 
 /// Runs registry code on a thread that may block.
 pub async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, ApiError>
@@ -32,6 +41,31 @@ pub fn created(location: &str, digest: Digest) -> HttpResponseBuilder {
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, location)).insert_header((CONTENT_DIGEST, digest.to_string()));
     response
+}
+
+/// 304: the client has what has this digest.
+pub fn not_modified(digest: Digest) -> HttpResponse {
+    HttpResponse::NotModified()
+        .insert_header((header::ETAG, entity_tag(digest)))
+        .insert_header((CONTENT_DIGEST, digest.to_string()))
+        .finish()
+}
+
+/// Tells the user something, in the form of distribution-spec, "Warnings". What is too much for one answer is
+/// only counted.
+pub fn add_warnings(response: &mut HttpResponseBuilder, warnings: impl ExactSizeIterator<Item = String>) {
+    let mut left = warnings.len();
+    let mut room = WARNINGS_MAX_BYTES;
+    for text in warnings {
+        let warning = format!("299 - \"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        // Enough is kept for the last word.
+        if warning.len() + 64 > room {
+            response.append_header((header::WARNING, format!("299 - \"and {left} more like this\"")));
+            return;
+        }
+        (room, left) = (room - warning.len(), left - 1);
+        response.append_header((header::WARNING, warning));
+    }
 }
 
 /// An answer about an open upload: where it is and how far it came.

@@ -15,6 +15,8 @@ pub enum Route {
     Base,
     /// `/v2/_catalog`.
     Catalog,
+    /// `/v2/_oci/ext/discover`, and the same of a repository.
+    Extensions(Option<RepositoryName>),
     /// `/v2/<name>/tags/list`.
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>`.
@@ -48,6 +50,8 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["_catalog"] => Ok(Some(Route::Catalog)),
+        ["_oci", "ext", "discover"] => Ok(Some(Route::Extensions(None))),
+        [name @ .., "_oci", "ext", "discover"] => Ok(Some(Route::Extensions(Some(repository(name)?)))),
         [name @ .., "tags", "list"] => Ok(Some(Route::Tags(repository(name)?))),
         [name @ .., "blobs", "uploads"] if !name.is_empty() => Ok(Some(Route::Uploads(repository(name)?))),
         [name @ .., "blobs", "uploads", ""] => Ok(Some(Route::Uploads(repository(name)?))),

@@ -72,6 +72,8 @@ pub struct ManifestRecord {
     /// What it refers to by `subject`, if anything.
     #[serde(with = "as_option_text")]
     pub subject: Option<Digest>,
+    /// Whether it was pushed where an index may list manifests that are not there.
+    pub sparse: bool,
     /// When it was pushed first.
     pub pushed_at_ms: u64,
 }

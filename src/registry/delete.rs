@@ -2,13 +2,12 @@
 //!
 //! Blob rows and files stay for the collector, which is told by the queue.
 
-use super::Registry;
+use super::condition::Condition;
 use super::error::Error;
 use super::links::{self, Judge};
-use super::repositories;
+use super::{Registry, references, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::records::Target;
-use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, TAG, TAG_OF};
+use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERRER, TAG, TAG_OF};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// How many of those who need a thing are named when its deletion is refused.
@@ -19,29 +18,38 @@ const TAGS_AT_ONCE: usize = 1000;
 
 impl Registry {
     /// Deletes a tag, and nothing but the tag.
-    pub fn delete_tag(&self, name: &RepositoryName, tag: &Tag) -> Result<(), Error> {
+    pub fn delete_tag(&self, name: &RepositoryName, tag: &Tag, condition: Condition) -> Result<(), Error> {
         let (name, tag) = (name.clone(), tag.clone());
         self.store.write(move |tx| {
-            let unknown = || Error::ManifestUnknown {
-                repository: name.clone(),
-                reference: Reference::Tag(tag.clone()),
-            };
+            let reference = Reference::Tag(tag.clone());
+            let unknown =
+                || Error::ManifestUnknown { repository: name.clone(), reference: reference.clone() };
             let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
             tx.lock(repository)?;
-            if remove_tag(tx, repository, &tag)? { Ok(()) } else { Err(unknown()) }
+            let present = tx.get(&TAG, &(repository, tag.clone()))?.ok_or_else(unknown)?;
+            condition.check(&name, &reference, Some(present.digest))?;
+            let removed = remove_tag(tx, repository, &tag)?;
+            assert!(removed, "it was looked at in this transaction");
+            Ok(())
         })
     }
 
     /// Deletes a manifest and every tag that names it. Returns those tags.
-    pub fn delete_manifest(&self, name: &RepositoryName, digest: Digest) -> Result<Vec<Tag>, Error> {
+    pub fn delete_manifest(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        condition: &Condition,
+    ) -> Result<Vec<Tag>, Error> {
         let now_ms = self.clock.now_ms();
         let mut gone = Vec::new();
         loop {
-            let name = name.clone();
+            let (name, condition) = (name.clone(), condition.clone());
             // Very many tags go in pieces, as if each were deleted by its name; the last go with the
             // manifest.
             let (tags, done) = self.store.write(move |tx| {
                 let repository = check_deletable(tx, &name, digest)?;
+                condition.check(&name, &Reference::Digest(digest), Some(digest))?;
                 let tags = tags_of(tx, repository, digest)?;
                 for tag in &tags {
                     let removed = remove_tag(tx, repository, tag)?;
@@ -121,22 +129,7 @@ fn remove_manifest(
     let record = tx.remove(&MANIFEST, &key)?.expect("it was looked at in this transaction");
     let bytes = tx.remove(&MANIFEST_BYTES, &key)?;
     assert!(bytes.is_some(), "a manifest's row and its bytes are written and removed together");
-    let references = tx.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)?;
-    for ((_, _, referenced), reference) in references {
-        tx.remove(&REFERENCE, &(repository, digest, referenced))?;
-        match reference.target {
-            Target::Blob => {
-                let user = tx.remove(&BLOB_USER, &(referenced, repository, digest))?;
-                assert!(user.is_some(), "a reference stands in both directions");
-                links::queue_if_unneeded(tx, referenced, now_ms)?;
-            }
-            Target::Manifest => {
-                let parent = tx.remove(&PARENT, &(repository, referenced, digest))?;
-                assert!(parent.is_some(), "a reference stands in both directions");
-            }
-            Target::Absent => {}
-        }
-    }
+    references::remove(tx, repository, digest, now_ms)?;
     if let Some(subject) = record.subject {
         let referrer = tx.remove(&REFERRER, &(repository, subject, digest))?;
         assert!(referrer.is_some(), "a manifest with a subject is its referrer");

@@ -111,6 +111,20 @@ pub enum Error {
         /// Who needs it: the first few.
         needed_by: Vec<Digest>,
     },
+    /// The tag or digest names something that the condition of a write does not allow.
+    #[error(
+        "{reference} of {repository} names {}, which the request's If-Match or If-None-Match does not allow: \
+         look at it again, then decide",
+        present.map_or_else(|| "nothing".to_owned(), |present| present.to_string())
+    )]
+    ConditionFailed {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag or digest.
+        reference: Reference,
+        /// What it names.
+        present: Option<Digest>,
+    },
     /// The disk has no more room than the floor keeps.
     #[error(
         "the registry's disk has {free} bytes free and keeps {floor} (setting free_space_floor_bytes), this \

@@ -5,6 +5,7 @@
 
 mod blob;
 mod clock;
+mod condition;
 mod delete;
 mod error;
 mod housekeeping;
@@ -15,6 +16,7 @@ mod live;
 mod manifest;
 mod mount;
 mod push;
+mod references;
 mod referrers;
 mod repositories;
 mod room;
@@ -25,10 +27,11 @@ pub use crate::store::{
     BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use condition::{Condition, Digests};
 pub use error::{Error, MissingReference};
 pub use list::Page;
 pub use manifest::StoredManifest;
-pub use push::Pushed;
+pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
 pub use upload::{Upload, UploadStatus};
 pub use verify::{VerifyReport, Violation};

@@ -1,17 +1,31 @@
-//! Pushing a manifest: one transaction from the check of its references to its tag.
+//! Pushing a manifest: one transaction from the check of its references to its tags.
 
-use super::Registry;
-use super::error::{Error, MissingReference};
-use super::links::{self, Judge};
-use super::{ids, repositories};
-use crate::oci::{
-    Algorithm, Descriptor, Digest, Manifest, ManifestLimits, ManifestReference, Reference, RepositoryName,
-    Role, Tag,
-};
-use crate::store::records::{ManifestRecord, ReferenceRecord, ReferrerRecord, TagRecord, Target};
-use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, TAG, TAG_OF};
+use super::condition::Condition;
+use super::error::Error;
+use super::references::{self, References};
+use super::{Registry, ids, repositories};
+use crate::oci::{Algorithm, Descriptor, Digest, Manifest, ManifestLimits, Reference, RepositoryName, Tag};
+use crate::store::records::{ManifestRecord, ReferrerRecord, TagRecord};
+use crate::store::tables::{MANIFEST, MANIFEST_BYTES, REFERRER, TAG, TAG_OF};
 use crate::store::{MetaError, Raw, Read, RepoId, Tx};
 use std::sync::Arc;
+
+/// A manifest that is pushed, as the request has it.
+#[derive(Debug, Clone)]
+pub struct ManifestPush {
+    /// The repository.
+    pub name: RepositoryName,
+    /// The tag or digest that it is pushed by.
+    pub reference: Reference,
+    /// More tags to set, each once.
+    pub tags: Vec<Tag>,
+    /// The media type that the request says.
+    pub content_type: Option<String>,
+    /// The manifest.
+    pub bytes: Vec<u8>,
+    /// What each tag has to name for the push to happen; without a tag, what the digest has to.
+    pub condition: Condition,
+}
 
 /// What a push of a manifest did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +34,8 @@ pub struct Pushed {
     pub digest: Digest,
     /// The subject it was listed under as a referrer.
     pub subject: Option<Digest>,
+    /// The tags that named another manifest before, with that manifest.
+    pub moved: Vec<(Tag, Digest)>,
 }
 
 /// All that a push writes, decided before the transaction begins.
@@ -28,145 +44,126 @@ struct Push {
     digest: Digest,
     manifest: Manifest,
     bytes: Vec<u8>,
-    tag: Option<Tag>,
+    /// Each once.
+    tags: Vec<Tag>,
+    condition: Condition,
+    sparse: bool,
     now_ms: u64,
 }
 
-/// A reference with what answers it.
-type Resolved<'a> = (&'a ManifestReference, Target);
-
 impl Registry {
-    /// Stores a manifest under its digest and, if it was pushed by one, its tag.
-    pub fn put_manifest(
-        &self,
-        name: &RepositoryName,
-        reference: &Reference,
-        content_type: Option<&str>,
-        bytes: Vec<u8>,
-    ) -> Result<Pushed, Error> {
-        let max_bytes = self.config().settings.manifest_max_bytes;
+    /// Stores a manifest under its digest, and sets its tags: all of it or nothing.
+    pub fn put_manifest(&self, push: ManifestPush) -> Result<Pushed, Error> {
+        let ManifestPush { name, reference, mut tags, content_type, bytes, condition } = push;
+        let config = self.config();
+        let max_bytes = config.settings.manifest_max_bytes;
         if bytes.len() as u64 > max_bytes {
             return Err(Error::ManifestTooLarge { max_bytes });
         }
         self.expect_room(bytes.len() as u64)?;
-        let algorithm = match reference {
-            Reference::Digest(digest) => digest.algorithm(),
-            Reference::Tag(_) => Algorithm::Sha256,
-        };
-        let digest = Digest::of(algorithm, &bytes);
-        let tag = match reference {
-            Reference::Tag(tag) => Some(tag.clone()),
-            Reference::Digest(expected) if *expected == digest => None,
+        let digest = match reference {
+            Reference::Tag(tag) => {
+                tags.insert(0, tag);
+                Digest::of(Algorithm::Sha256, &bytes)
+            }
             Reference::Digest(expected) => {
-                return Err(Error::DigestMismatch { expected: *expected, actual: digest });
+                let actual = Digest::of(expected.algorithm(), &bytes);
+                if actual != expected {
+                    return Err(Error::DigestMismatch { expected, actual });
+                }
+                actual
             }
         };
-        let manifest = Manifest::parse(&bytes, content_type, &self.manifest_limits())?;
+        let limits = ManifestLimits {
+            references_max: count(config.settings.manifest_references_max),
+            annotations_bytes_max: count(config.settings.referrer_annotations_max_bytes),
+        };
+        let manifest = Manifest::parse(&bytes, content_type.as_deref(), &limits)?;
         let subject = manifest.subject().map(|subject| subject.digest);
-        let (name, now_ms) = (name.clone(), self.clock.now_ms());
-        let push = Arc::new(Push { name, digest, manifest, bytes, tag, now_ms });
+        let (tags, now_ms) = (each_once(tags), self.clock.now_ms());
+        let sparse = config.repositories.of(name.as_str()).sparse_index;
+        let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, now_ms });
         let fresh = ids::repository();
-        self.store.write(move |tx| push.write(tx, fresh))?;
-        Ok(Pushed { digest, subject })
-    }
-
-    fn manifest_limits(&self) -> ManifestLimits {
-        let count = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
-        ManifestLimits {
-            references_max: count(self.config().settings.manifest_references_max),
-            annotations_bytes_max: count(self.config().settings.referrer_annotations_max_bytes),
-        }
+        let moved = self.store.write(move |tx| push.write(tx, fresh))?;
+        Ok(Pushed { digest, subject, moved })
     }
 }
 
+fn count(setting: u64) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
+}
+
+fn each_once(tags: Vec<Tag>) -> Vec<Tag> {
+    let mut once: Vec<Tag> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        if !once.contains(&tag) {
+            once.push(tag);
+        }
+    }
+    once
+}
+
 impl Push {
-    fn write(&self, tx: &mut Tx<'_>, fresh: RepoId) -> Result<(), Error> {
+    /// Says which tags named another manifest before, and which.
+    fn write(&self, tx: &mut Tx<'_>, fresh: RepoId) -> Result<Vec<(Tag, Digest)>, Error> {
         let repository = repositories::find_or_create(tx, &self.name, fresh, self.now_ms)?;
         tx.lock(repository)?;
-        match tx.get(&MANIFEST, &(repository, self.digest))? {
+        let present = tx.get(&MANIFEST, &(repository, self.digest))?;
+        self.check_condition(tx, repository, present.is_some())?;
+        let references = References {
+            name: &self.name,
+            repository,
+            digest: self.digest,
+            manifest: &self.manifest,
+            sparse: self.sparse,
+            now_ms: self.now_ms,
+        };
+        match present {
             // What it references is here, since it is (I3).
-            Some(present) if present.media_type == self.manifest.media_type() => {}
+            Some(present) if present.media_type == self.manifest.media_type() => references.refresh(tx)?,
             Some(present) => {
                 return Err(Error::ManifestConflict { digest: self.digest, stored: present.media_type });
             }
             None => {
-                let resolved = self.resolve_references(tx, repository)?;
-                self.insert(tx, repository, &resolved)?;
+                references.insert(tx)?;
+                self.insert(tx, repository)?;
             }
         }
-        if let Some(tag) = &self.tag {
-            self.put_tag(tx, repository, tag)?;
+        let mut moved = Vec::new();
+        for tag in &self.tags {
+            if let Some(before) = self.put_tag(tx, repository, tag)? {
+                moved.push((tag.clone(), before));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The condition is about every tag that is set; without one, about the manifest.
+    fn check_condition(&self, tx: &Tx<'_>, repository: RepoId, is_here: bool) -> Result<(), Error> {
+        if self.tags.is_empty() {
+            let present = is_here.then_some(self.digest);
+            return self.condition.check(&self.name, &Reference::Digest(self.digest), present);
+        }
+        for tag in &self.tags {
+            let present = tx.get(&TAG, &(repository, tag.clone()))?.map(|tag| tag.digest);
+            self.condition.check(&self.name, &Reference::Tag(tag.clone()), present)?;
         }
         Ok(())
     }
 
-    /// Finds what answers each reference. All that is missing is named at once.
-    fn resolve_references(&self, tx: &Tx<'_>, repository: RepoId) -> Result<Vec<Resolved<'_>>, Error> {
-        let mut resolved = Vec::new();
-        let mut missing = Vec::new();
-        for reference in self.manifest.references() {
-            match self.resolve_reference(tx, repository, reference)? {
-                Target::Absent if reference.required => {
-                    let digest = reference.descriptor.digest;
-                    missing.push(MissingReference { digest, role: reference.role });
-                }
-                target => resolved.push((reference, target)),
-            }
-        }
-        if missing.is_empty() {
-            Ok(resolved)
-        } else {
-            Err(Error::ReferencesMissing { repository: self.name.clone(), missing })
-        }
-    }
-
-    fn resolve_reference(
-        &self,
-        tx: &Tx<'_>,
-        repository: RepoId,
-        reference: &ManifestReference,
-    ) -> Result<Target, Error> {
-        let Descriptor { digest, size: stated, .. } = reference.descriptor;
-        let same_size = |stored, target| {
-            if stated == stored { Ok(target) } else { Err(Error::ReferenceSize { digest, stated, stored }) }
-        };
-        if reference.role == Role::Child
-            && let Some(child) = tx.get(&MANIFEST, &(repository, digest))?
-        {
-            return same_size(child.size, Target::Manifest);
-        }
-        // Only what is linked here already: else a manifest could make any blob of the registry readable by
-        // naming its digest.
-        match links::linked_blob(tx, repository, digest, self.now_ms, Judge::ToTheEnd)? {
-            Some(blob) => same_size(blob.size, Target::Blob),
-            None => Ok(Target::Absent),
-        }
-    }
-
-    fn insert(&self, tx: &mut Tx<'_>, repository: RepoId, resolved: &[Resolved<'_>]) -> Result<(), Error> {
+    fn insert(&self, tx: &mut Tx<'_>, repository: RepoId) -> Result<(), Error> {
         let key = (repository, self.digest);
         let record = ManifestRecord {
             media_type: self.manifest.media_type().to_owned(),
             kind: self.manifest.kind(),
             size: self.bytes.len() as u64,
             subject: self.manifest.subject().map(|subject| subject.digest),
+            sparse: self.sparse,
             pushed_at_ms: self.now_ms,
         };
         tx.put(&MANIFEST, &key, &record)?;
         tx.put(&MANIFEST_BYTES, &key, &Raw(self.bytes.clone()))?;
-        for (reference, target) in resolved {
-            let (digest, target) = (reference.descriptor.digest, *target);
-            let record = ReferenceRecord { role: reference.role, target };
-            tx.put(&REFERENCE, &(repository, self.digest, digest), &record)?;
-            match target {
-                Target::Blob => {
-                    tx.put(&BLOB_USER, &(digest, repository, self.digest), &())?;
-                    links::end_lease(tx, repository, digest)?;
-                }
-                Target::Manifest => tx.put(&PARENT, &(repository, digest, self.digest), &())?,
-                Target::Absent => {}
-            }
-        }
+        references::arrived(tx, repository, self.digest)?;
         if let Some(subject) = record.subject {
             let referrer = ReferrerRecord { descriptor: self.as_referrer() };
             tx.put(&REFERRER, &(repository, subject, self.digest), &referrer)?;
@@ -188,13 +185,16 @@ impl Push {
         }
     }
 
-    fn put_tag(&self, tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<(), MetaError> {
+    /// Sets a tag, and says which other manifest it named before.
+    fn put_tag(&self, tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<Option<Digest>, MetaError> {
         let key = (repository, tag.clone());
-        if let Some(before) = tx.get(&TAG, &key)? {
-            let removed = tx.remove(&TAG_OF, &(repository, before.digest, tag.clone()))?;
+        let before = tx.get(&TAG, &key)?.map(|before| before.digest);
+        if let Some(before) = before {
+            let removed = tx.remove(&TAG_OF, &(repository, before, tag.clone()))?;
             assert!(removed.is_some(), "a tag stands in both directions");
         }
         tx.put(&TAG, &key, &TagRecord { digest: self.digest, pushed_at_ms: self.now_ms })?;
-        tx.put(&TAG_OF, &(repository, self.digest, tag.clone()), &())
+        tx.put(&TAG_OF, &(repository, self.digest, tag.clone()), &())?;
+        Ok(before.filter(|before| *before != self.digest))
     }
 }

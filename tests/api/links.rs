@@ -1,6 +1,7 @@
 //! A blob is there while a manifest or a lease of the same repository says so, and not a moment longer.
 
-use crate::support::{ImageBuilder, IndexBuilder, Server, bytes};
+use crate::support::builders::{DOCKER_FOREIGN_LAYER, descriptor};
+use crate::support::{ImageBuilder, IndexBuilder, Server, bytes, wait};
 
 #[test]
 fn the_last_manifest_takes_its_blobs_along() {
@@ -175,4 +176,37 @@ fn blobs_that_two_repositories_share_are_stored_once() {
             crate::support::files::blob_files(server.data(), &digest).len() == 1
         });
     }
+}
+
+#[test]
+fn an_image_pushed_twice_leaves_no_blob_behind() {
+    let server = Server::start();
+    let client = server.client();
+    let image = ImageBuilder::sample(156).build();
+    image.push(&client, "demo", "v1");
+    // Without asking first, as some clients do: the second upload is a lease of its own.
+    image.push(&client, "demo", "v1");
+    client.delete_manifest("demo", &image.digest).expect_status(202);
+    for digest in image.blob_digests() {
+        client.assert_blob_status("demo", &digest, 404);
+    }
+}
+
+#[test]
+fn a_foreign_layer_that_is_pushed_later_is_found_by_the_next_push() {
+    let server = Server::builder().env("WHARFINGER_BLOB_LEASE_SECS", "1").start();
+    let client = server.client();
+    let foreign = bytes::random(157, 3000);
+    let layer = descriptor(DOCKER_FOREIGN_LAYER, &foreign);
+    let image = ImageBuilder::docker().layer_elsewhere(layer).build();
+    image.push(&client, "demo", "v1");
+    let digest = client.push_blob("demo", &foreign);
+    image.push(&client, "demo", "v1");
+    client.delete_blob("demo", &digest).expect_error(405, "UNSUPPORTED");
+    wait::until_true("the lease to have ended, if there were one", || {
+        let other = client.push_blob("other", b"a lease that ends");
+        wait::until_true("its end", || client.head_blob("other", &other).status == 404);
+        true
+    });
+    client.get_blob("demo", &digest).expect_status(200).expect_body(&foreign);
 }

@@ -311,3 +311,25 @@ fn a_chain_of_referrers_is_followed_link_by_link() {
     assert_eq!(digests_in(&referrers(&client, &sbom.digest, "")), [signature.digest.as_str()]);
     assert_empty(referrers(&client, &signature.digest, ""));
 }
+
+/// What clients kept under a fallback tag while a registry had no list of referrers comes with the manifests
+/// themselves; the index of such a tag may lack or misstate what they are (cosign#4641).
+#[test]
+fn what_a_fallback_tag_lists_is_listed_as_its_manifests_say() {
+    let server = Server::start();
+    let client = server.client();
+    let image = ImageBuilder::sample(90).build();
+    image.push(&client, REPOSITORY, "v1");
+    let sbom = artifact(&image, SBOM, "by fallback");
+    sbom.push_untagged(&client, REPOSITORY);
+    let index = IndexBuilder::oci().entry(sbom.descriptor()).build();
+    let fallback = image.digest.replace(':', "-");
+    index.push_document(&client, REPOSITORY, &fallback);
+    let listed = client.referrers(REPOSITORY, &image.digest);
+    assert_eq!(listed.len(), 1, "once: {listed:?}");
+    assert_eq!(listed[0]["digest"], sbom.digest);
+    assert_eq!(listed[0]["artifactType"], SBOM);
+    assert_eq!(listed[0]["annotations"]["note"], "by fallback");
+    // The tag stays what it is to clients that know nothing else.
+    client.get_manifest(REPOSITORY, &fallback).expect_status(200).expect_body(&index.bytes);
+}

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::process;
-use crate::registry::Kind;
-use crate::scene::{Outcome, Scene, Step, ensure, steps, text};
+use crate::scene::{Scene, ensure, steps, text};
 use crate::tools;
 
 /// A suite that ran little proves little.
@@ -15,28 +14,20 @@ const PASSED_MIN: usize = 700;
 steps! {
     "conformance" needs ["conformance"];
     version_1_1: "the OCI conformance suite, version 1.1: no test fails";
-}
-
-/// The next specification is not out: its tests inform, they do not decide.
-#[test]
-fn draft_of_the_next_version() {
-    let report = |scene: &Scene| {
-        let totals = run_suite(scene, "dev")?;
-        tools::say(&format!("conformance dev: {} (not asserted)", totals.shown()));
-        Ok(())
-    };
-    let step =
-        Step { client: "conformance", name: "dev", title: "dev", needs: &["conformance"], run: report };
-    match step.run_on(Kind::Wharfinger) {
-        Outcome::Passed => {}
-        Outcome::Failed(reason) => tools::say(&format!("conformance dev did not run: {reason}")),
-        Outcome::Skipped(reason) => tools::skip("clients::conformance::dev", &reason),
-    }
+    next_version: "the OCI conformance suite, the draft of the next version: no test fails";
 }
 
 fn version_1_1(scene: &Scene) -> Result<(), Box<dyn Error>> {
-    let totals = run_suite(scene, "1.1")?;
-    tools::say(&format!("conformance 1.1 of {}: {}", scene.registry.kind(), totals.shown()));
+    expect_no_failure(scene, "1.1")
+}
+
+fn next_version(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    expect_no_failure(scene, "dev")
+}
+
+fn expect_no_failure(scene: &Scene, version: &str) -> Result<(), Box<dyn Error>> {
+    let totals = run_suite(scene, version)?;
+    tools::say(&format!("conformance {version} of {}: {}", scene.registry.kind(), totals.shown()));
     ensure!(totals.failed == 0, "{}: {}", totals.shown(), totals.failing.join(", "));
     ensure!(totals.passed >= PASSED_MIN, "only {} tests passed", totals.passed);
     Ok(())

@@ -134,5 +134,7 @@ fn a_property_that_does_not_hold_is_found() {
     });
     let words = failed.expect_err("a z comes along");
     let words = words.downcast_ref::<String>().expect("words");
-    assert!(words.contains("WHARFINGER_SEED=") && words.ends_with("of \"z\""), "{words}");
+    // How far the example is made smaller depends on how it came about.
+    let (_, example) = words.rsplit_once(" of ").expect("an example");
+    assert!(words.contains("WHARFINGER_SEED=") && example.contains('z'), "{words}");
 }

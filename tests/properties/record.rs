@@ -47,6 +47,7 @@ pub fn samples() -> Vec<Vec<u8>> {
         kind: ManifestKind::Image,
         size: 500,
         subject: Some(digest),
+        sparse: true,
         pushed_at_ms: 1 << 40,
     };
     let upload = UploadRecord {

@@ -16,6 +16,8 @@ fn written(route: &Route) -> Option<String> {
     Some(match route {
         Route::Base => "/v2/".to_owned(),
         Route::Catalog => "/v2/_catalog".to_owned(),
+        Route::Extensions(None) => "/v2/_oci/ext/discover".to_owned(),
+        Route::Extensions(Some(name)) => format!("/v2/{name}/_oci/ext/discover"),
         Route::Tags(name) => format!("/v2/{name}/tags/list"),
         Route::Manifest(name, reference) => format!("/v2/{name}/manifests/{reference}"),
         Route::Blob(name, digest) => format!("/v2/{name}/blobs/{digest}"),
@@ -32,6 +34,8 @@ pub fn samples() -> Vec<Vec<u8>> {
     let paths = [
         "/v2".to_owned(),
         "/v2/_catalog".to_owned(),
+        "/v2/_oci/ext/discover".to_owned(),
+        "/v2/a/tags/_oci/ext/discover".to_owned(),
         "/v2/a/manifests/b/tags/list".to_owned(),
         "/v2/tags/list/tags/list".to_owned(),
         "/v2/team/app/manifests/v1".to_owned(),

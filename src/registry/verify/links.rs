@@ -1,6 +1,7 @@
 //! Rows that point back, leases, the queue, repositories and uploads: I7, I10.
 
 use super::{VerifyReport, scan};
+use crate::oci::Role;
 use crate::registry::error::Error;
 use crate::store::records::Target;
 use crate::store::tables::{
@@ -25,7 +26,11 @@ fn check_users(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> 
     })?;
     scan(rows, &PARENT, |(repository, child, index), ()| {
         let row = rows.get(&REFERENCE, &(repository, index, child))?;
-        let right = row.is_some_and(|row| row.target == Target::Manifest);
+        let right = row.is_some_and(|row| match row.target {
+            Target::Manifest => true,
+            Target::Absent => row.role == Role::Child,
+            Target::Blob => false,
+        });
         report.expect(right, "I7", || format!("{child} counts on {index}, which does not list it"));
         Ok(())
     })?;

@@ -1,7 +1,7 @@
 //! Manifests, what they reference, and tags: I3, I4, I7.
 
 use super::{VerifyReport, scan};
-use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference};
+use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference, Role};
 use crate::registry::error::Error;
 use crate::store::records::{ManifestRecord, Target};
 use crate::store::tables::{
@@ -65,7 +65,7 @@ fn check_manifest(
         }
     };
     for reference in manifest.references() {
-        check_reference(rows, repository, digest, reference, report)?;
+        check_reference(rows, (repository, digest), reference, record.sparse, report)?;
     }
     let stored = rows.page(&REFERENCE, &KeyRange::prefix(&(repository, digest)), usize::MAX)?;
     report.expect(stored.len() == manifest.references().len(), "I7", || {
@@ -83,9 +83,9 @@ fn check_manifest(
 
 fn check_reference(
     rows: &Snapshot,
-    repository: RepoId,
-    digest: Digest,
+    (repository, digest): (RepoId, Digest),
     reference: &ManifestReference,
+    sparse: bool,
     report: &mut VerifyReport,
 ) -> Result<(), Error> {
     let referenced = reference.descriptor.digest;
@@ -100,6 +100,10 @@ fn check_reference(
         ),
         Target::Manifest => (
             rows.contains(&MANIFEST, &(repository, referenced))?,
+            rows.contains(&PARENT, &(repository, referenced, digest))?,
+        ),
+        Target::Absent if reference.role == Role::Child => (
+            sparse && !rows.contains(&MANIFEST, &(repository, referenced))?,
             rows.contains(&PARENT, &(repository, referenced, digest))?,
         ),
         Target::Absent => (!reference.required, true),
