@@ -140,17 +140,21 @@ impl Ledger {
 
     /// The state of `group` once more, for a reader whose opening `serial` came to its end. Fails where the
     /// ledger has another state by now.
-    pub fn view_again(&self, serial: u64, group: u64) -> Result<(View, u64), EngineError> {
-        let mut state = self.state();
-        if state.serial == serial {
-            state = self.await_reopening(state)?;
+    pub fn view_again(&self, mut serial: u64, group: u64) -> Result<(View, u64), EngineError> {
+        loop {
+            let mut state = self.state();
+            if state.serial == serial {
+                state = self.await_reopening(state)?;
+            }
+            let (transaction, present) = self.begin_read(state)?;
+            match last_group_of(&transaction).map_err(storage) {
+                // No state behind the one that was found at the opening was ever visible before it.
+                Ok(found) if found == group => return Ok((View::new(transaction), present)),
+                // This opening came to its end, too.
+                Err(EngineError::Reopened) => serial = present,
+                outcome => return outcome.and(Err(EngineError::Reopened)),
+            }
         }
-        let (transaction, serial) = self.begin_read(state)?;
-        // No state behind the one that was found at the opening was ever visible before it.
-        if last_group_of(&transaction).map_err(storage)? != group {
-            return Err(EngineError::Reopened);
-        }
-        Ok((View::new(transaction), serial))
     }
 
     fn begin_read(&self, mut state: MutexGuard<'_, State>) -> Result<(ReadTransaction, u64), EngineError> {
@@ -164,8 +168,8 @@ impl Ledger {
         }
     }
 
-    /// Waits for the next opening. The writer that met the end of the disk is about to make it; where something
-    /// else failed, none comes.
+    /// Waits for the next opening. The writer that met the end of the disk is about to make it; where
+    /// something else failed, none comes.
     fn await_reopening<'a>(
         &self,
         state: MutexGuard<'a, State>,
