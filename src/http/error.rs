@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-/// The codes of distribution-spec ("Error Codes"), and those that Distribution has beside them.
+/// The codes of distribution-spec ("Error Codes"), and the two that Distribution has beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// `BLOB_UNKNOWN`
@@ -41,8 +41,6 @@ pub enum Code {
     TooManyRequests,
     /// `PAGINATION_NUMBER_INVALID`, as Distribution says it: the specification has none for `n` and `last`.
     PaginationNumberInvalid,
-    /// `UNAVAILABLE`, as Distribution says it: the specification has none for what passes by itself.
-    Unavailable,
     /// `UNKNOWN`, as Distribution says it: the specification has none for what failed inside.
     Unknown,
 }
@@ -64,7 +62,6 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -223,8 +220,9 @@ impl From<Error> for ApiError {
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
             Error::Store(StoreError::Full) => refuse(StatusCode::FORBIDDEN, Code::Denied),
-            Error::Store(StoreError::Reopened) => refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
-                .with_header(header::RETRY_AFTER, "1"),
+            Error::Store(StoreError::Reopened) => {
+                refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown).with_header(header::RETRY_AFTER, "1")
+            }
             Error::Store(error) => Self::internal(error.to_string()),
         }
     }
