@@ -12,6 +12,8 @@ pub mod process;
 pub mod raw;
 pub mod reply;
 pub mod server;
+pub mod skip;
+pub mod tmpfs;
 pub mod uploads;
 pub mod wait;
 
