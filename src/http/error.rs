@@ -12,7 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// The codes of distribution-spec ("Error Codes"), and those that Distribution has beside them.
+/// The codes of distribution-spec ("Error Codes"), and the two that Distribution has beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// `BLOB_UNKNOWN`
@@ -43,8 +43,6 @@ pub enum Code {
     TooManyRequests,
     /// `PAGINATION_NUMBER_INVALID`, as Distribution says it: the specification has none for `n` and `last`.
     PaginationNumberInvalid,
-    /// `UNAVAILABLE`, as Distribution says it: the specification has none for what passes by itself.
-    Unavailable,
     /// `UNKNOWN`, as Distribution says it: the specification has none for what failed inside.
     Unknown,
 }
@@ -66,7 +64,6 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -240,8 +237,9 @@ impl From<Error> for ApiError {
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
             Error::Store(StoreError::Full) => refuse(StatusCode::FORBIDDEN, Code::Denied),
-            Error::Store(StoreError::Reopened) => refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
-                .with_header(header::RETRY_AFTER, "1"),
+            Error::Store(StoreError::Reopened) => {
+                refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown).with_header(header::RETRY_AFTER, "1")
+            }
             Error::Store(error) => Self::internal(error.to_string()),
         }
     }

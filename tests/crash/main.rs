@@ -1,8 +1,11 @@
-//! Crashes: the process killed, each step of an upload cut off, and the power gone under the ledger.
+//! Crashes: the process killed, each step of an upload cut off, the power gone under the ledger; and a disk
+//! without room.
 
+mod full;
 mod kill9;
 mod power;
 mod steps;
+mod writer;
 
 #[expect(dead_code, unused_imports, reason = "shared with the other test binaries; each uses its part")]
 #[path = "../support/mod.rs"]

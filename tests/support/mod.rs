@@ -14,6 +14,8 @@ pub mod random;
 pub mod raw;
 pub mod reply;
 pub mod server;
+pub mod skip;
+pub mod tmpfs;
 pub mod uploads;
 pub mod wait;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::wait;
 
@@ -55,6 +55,29 @@ pub fn program(directory: &Path) -> Command {
     }
     command.current_dir(directory).stdin(Stdio::null());
     command
+}
+
+/// As `program`, with a limit on the size of its files that it may not pass (`ulimit -f`) until it is raised.
+pub fn limited_program(directory: &Path, file_max_bytes: u64) -> Command {
+    let whole = program(directory);
+    let mut command = Command::new("sh");
+    // POSIX counts in blocks of 512 bytes.
+    let blocks = (file_max_bytes / 512).to_string();
+    command
+        .args(["-c", "ulimit -S -f \"$1\" && shift && exec \"$@\"", "sh", &blocks])
+        .arg(whole.get_program());
+    for (name, value) in whole.get_envs() {
+        assert!(value.is_none(), "variables are only taken away");
+        command.env_remove(name);
+    }
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// Takes the limit on the size of its files from a process.
+pub fn lift_file_limit(child: &Child) {
+    let none = Rlimit { current: None, maximum: None };
+    prlimit(Some(Pid::from_child(child)), Resource::Fsize, none).expect("the limit was only a soft one");
 }
 
 /// Runs the program with `arguments` and `environment` until it ends. Panics when it does not.

@@ -22,6 +22,7 @@ pub struct Server {
     data: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    file_max_bytes: Option<u64>,
     running: Option<Running>,
     checked_at_end: bool,
 }
@@ -39,6 +40,7 @@ pub struct Builder {
     data: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    file_max_bytes: Option<u64>,
 }
 
 impl Builder {
@@ -51,6 +53,12 @@ impl Builder {
     /// A setting, by its variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// No file of the server's may become larger (`ulimit -f`).
+    pub fn file_max_bytes(mut self, bytes: u64) -> Self {
+        self.file_max_bytes = Some(bytes);
         self
     }
 
@@ -69,6 +77,7 @@ impl Builder {
             data,
             arguments: self.arguments,
             environment: self.environment,
+            file_max_bytes: self.file_max_bytes,
             running: None,
             checked_at_end: true,
         };
@@ -111,6 +120,11 @@ impl Server {
     /// What it printed so far.
     pub fn output(&self) -> String {
         self.live().output.lock().expect("no reader panics").clone()
+    }
+
+    /// Lifts the limit on its files, of the server as it runs now.
+    pub fn lift_file_limit(&self) {
+        process::lift_file_limit(&self.live().child);
     }
 
     /// A client of the server as it runs now. After a restart, ask for another.
@@ -206,7 +220,10 @@ impl Server {
 
     fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut child = process::program(self.home.path())
+        let home = self.home.path();
+        let program = self.file_max_bytes.map(|bytes| process::limited_program(home, bytes));
+        let mut child = program
+            .unwrap_or_else(|| process::program(home))
             .args(["serve", "--data"])
             .arg(&self.data)
             .args(["--listen", "127.0.0.1:0"])

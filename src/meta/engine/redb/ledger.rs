@@ -8,8 +8,9 @@
 //! What the opening finds is on the disk: redb's commit syncs a group's pages before it writes the header
 //! that names them, and the opening writes that header again and syncs it. Where the disk has no room even
 //! for that (file systems that never overwrite in place), the ledger is opened for reading alone, with the
-//! header's writes kept in memory, and each later write first tries to open it for writing. There the
-//! number proves one thing only: a group that is not in the storage is not on the disk either.
+//! header's writes kept in memory, and each later write first tries to open it for writing. There a group
+//! that is not in the storage is not on the disk either; one that is there is on the disk if the storage can
+//! be synced and no sync failed before. Where that is not known the engine fails.
 //!
 //! The opening trusts the file, which nobody but redb wrote to since it was verified at the start: a
 //! two-phase commit never leaves a primary that is not whole.
@@ -32,6 +33,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 const ENGINE: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("engine");
 /// The number of the last group.
 const LAST_GROUP: &[u8] = b"group";
+
+/// What was found when the ledger was opened again.
+pub struct Found {
+    /// The last group in it.
+    pub group: u64,
+    /// Whether that group is known to be on the disk.
+    pub durable: bool,
+}
 
 /// How far a file is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,49 +134,72 @@ impl Ledger {
     pub fn view(&self) -> Result<(View, u64, u64), EngineError> {
         let state = self.state();
         let last_group = self.last_group();
-        let open = state.open.as_ref().ok_or(EngineError::Failed)?;
-        let transaction = open.database.begin_read().map_err(storage)?;
-        Ok((View::new(transaction), state.serial, last_group))
+        let (transaction, serial) = self.begin_read(state)?;
+        Ok((View::new(transaction), serial, last_group))
     }
 
     /// The state of `group` once more, for a reader whose opening `serial` came to its end. Fails where the
     /// ledger has another state by now.
-    pub fn view_again(&self, serial: u64, group: u64) -> Result<(View, u64), EngineError> {
-        let mut state = self.state();
-        // The writer that met the end of the disk is about to open it again. No one else's failure waits.
-        while state.serial == serial
-            && !state.over
-            && state.open.as_ref().is_some_and(|open| open.watch.is_full())
-        {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    pub fn view_again(&self, mut serial: u64, group: u64) -> Result<(View, u64), EngineError> {
+        loop {
+            let mut state = self.state();
+            if state.serial == serial {
+                state = self.await_reopening(state)?;
+            }
+            let (transaction, present) = self.begin_read(state)?;
+            match last_group_of(&transaction).map_err(storage) {
+                // No state behind the one that was found at the opening was ever visible before it.
+                Ok(found) if found == group => return Ok((View::new(transaction), present)),
+                // This opening came to its end, too.
+                Err(EngineError::Reopened) => serial = present,
+                outcome => return outcome.and(Err(EngineError::Reopened)),
+            }
         }
-        let open = state.open.as_ref().filter(|_| state.serial != serial).ok_or(EngineError::Failed)?;
-        let transaction = open.database.begin_read().map_err(storage)?;
-        // No state behind the one that was found at the opening was ever visible before it.
-        if last_group_of(&transaction).map_err(storage)? != group {
-            return Err(EngineError::Reopened);
-        }
-        Ok((View::new(transaction), state.serial))
     }
 
-    /// Opens the ledger again, for reading alone where there is no room for more. Says which group is the
-    /// last in it.
+    fn begin_read(&self, mut state: MutexGuard<'_, State>) -> Result<(ReadTransaction, u64), EngineError> {
+        loop {
+            let open = state.open.as_ref().ok_or(EngineError::Failed)?;
+            match open.database.begin_read().map_err(storage) {
+                Ok(transaction) => return Ok((transaction, state.serial)),
+                Err(EngineError::Reopened) => state = self.await_reopening(state)?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits for the next opening. The writer that met the end of the disk is about to make it; where
+    /// something else failed, none comes.
+    fn await_reopening<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+    ) -> Result<MutexGuard<'a, State>, EngineError> {
+        let serial = state.serial;
+        let comes = |state: &State| !state.over && state.open.as_ref().is_some_and(Open::is_full);
+        let state = self.changed.wait_while(state, |state| state.serial == serial && comes(state));
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.serial == serial { Err(EngineError::Failed) } else { Ok(state) }
+    }
+
+    /// Opens the ledger again, for reading alone where there is no room for more.
     ///
     /// Only the writer calls it, with no other [`Open`] in its hands.
-    pub fn reopen(&self) -> Result<u64, OpenError> {
+    pub fn reopen(&self) -> Result<Found, OpenError> {
         let mut state = self.state();
+        let sync_failed = state.open.as_ref().is_none_or(|open| open.watch.sync_failed());
         let closed = catch_unwind(AssertUnwindSafe(|| drop(state.open.take())));
         if closed.is_err() {
             // Its locks would keep us out.
             drop(self.storage.close());
         }
         let open = open(&self.storage, self.cache_bytes, Trust::Ours)?;
-        let found = last_group(&open.database).map_err(|error| damaged(&error.to_string()))?;
+        let group = last_group(&open.database).map_err(|error| damaged(&error.to_string()))?;
+        let durable = open.writable || (!sync_failed && self.storage.sync_data().is_ok());
         state.open = Some(open);
         state.serial += 1;
-        self.set_last_group(found);
+        self.set_last_group(group);
         self.changed.notify_all();
-        Ok(found)
+        Ok(Found { group, durable })
     }
 
     /// Says that the ledger is not opened again.

@@ -14,12 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Watch {
     full: AtomicBool,
     failed: AtomicBool,
+    unsynced: AtomicBool,
 }
 
 impl Watch {
     /// Whether the storage had no room, and nothing worse happened to it.
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether a sync failed: a later one would say nothing of what was written before that.
+    pub fn sync_failed(&self) -> bool {
+        self.unsynced.load(Ordering::Acquire)
     }
 
     fn note(&self, kind: ErrorKind) {
@@ -98,7 +104,9 @@ impl StorageBackend for Access {
 
     fn sync_data(&self) -> Result<()> {
         match self.writes {
-            Writes::Through => self.noted(self.storage.sync_data()),
+            Writes::Through => self.noted(self.storage.sync_data()).inspect_err(|_| {
+                self.watch.unsynced.store(true, Ordering::Release);
+            }),
             Writes::Kept(_) => Ok(()),
         }
     }

@@ -104,23 +104,23 @@ fn settle(ledger: &Ledger, group: &mut [Waiting]) -> Result<Vec<Answer>, String>
     }
     drop(open);
     let found = ledger.reopen().map_err(|error| format!("{failure}; opened again: {error}"))?;
-    if found == before {
+    if found.group == before {
         log::warn!("the ledger's disk has no room: {} writes are refused ({failure})", group.len());
         return Ok(all_full(group));
     }
-    // What failed came after the commit. Only an opening that could write has synced what it found.
-    if found == before + 1 && answers.len() == group.len() && ledger.writable().is_some() {
+    if found.group == before + 1 && found.durable && answers.len() == group.len() {
+        // What failed came after the commit.
         log::warn!("the ledger's disk has no room left behind a commit ({failure})");
         return Ok(answers);
     }
-    Err(format!("{failure}; whether group {} is on the disk is not known, {found} was found", before + 1))
+    Err(format!("{failure}; whether group {} is on the disk is not known", before + 1))
 }
 
 /// Tries to open a ledger for writing that could only be read so far.
 fn make_writable(ledger: &Ledger) -> Result<Option<Open>, String> {
     let before = ledger.last_group();
     let found = ledger.reopen().map_err(|error| error.to_string())?;
-    assert_eq!(found, before, "nobody wrote since");
+    assert_eq!(found.group, before, "nobody wrote since");
     Ok(ledger.writable())
 }
 
