@@ -17,6 +17,7 @@ steps! {
     push_again: "push again: only HEAD requests, the same digest";
     index_all_platforms: "push an index with every platform, pull --all-platforms and one platform";
     moved_tag: "move a tag to another image; a pull follows it, the old digest stays";
+    hosts_file: "push and pull by another name, which a hosts.toml maps to the registry, as on nodes";
     delete_collect_push_again: "delete by digest, collect, push again, pull exact";
     unknown_image: "pull of an unknown tag and of an unknown repository says so";
 }
@@ -187,6 +188,27 @@ fn moved_tag(scene: &Scene) -> Result<(), Box<dyn Error>> {
         containerd.pull_exact(&name, layout)?;
     }
     containerd.pull_exact(&format!("{repository}@{}", old.named_digest()?), &old)
+}
+
+/// The line for containerd on the nodes of a Kubernetes, as it stands in the README.
+const HOSTS_LINE: &str = "[host.\"http://REGISTRY:5000\"]";
+
+fn hosts_file(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    let containerd = Containerd::start(scene)?;
+    let layout = image(scene, "layout")?;
+    let local = containerd.import(&layout, "app")?;
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))?;
+    ensure!(readme.contains(HOSTS_LINE), "the README has no {HOSTS_LINE}");
+    let hosts = scene.folder("certs.d")?;
+    let of_host = scene.folder("certs.d/registry.example.org:5000")?;
+    fs::write(of_host.join("hosts.toml"), HOSTS_LINE.replace("REGISTRY:5000", scene.registry.addr()))?;
+    let name = "registry.example.org:5000/demo/app:v1";
+    containerd.run(&["push", "--hosts-dir", text(&hosts), name, &local])?;
+    containerd.forget_all()?;
+    containerd.run(&["pull", "--hosts-dir", text(&hosts), name])?;
+    let listed = containerd.run(&["list", &format!("name=={name}")])?.text();
+    ensure!(listed.contains(&layout.named_digest()?), "{listed}");
+    containerd.pull_exact(&scene.reference("demo/app:v1"), &layout)
 }
 
 fn delete_collect_push_again(scene: &Scene) -> Result<(), Box<dyn Error>> {

@@ -15,7 +15,7 @@ use crate::tools;
 
 steps! {
     "nginx" needs ["nginx", "openssl", "docker", "dockerd"];
-    push_and_pull: "docker pushes 4 layers, one of 24 MiB, through nginx and TLS, pulls by tag and by digest";
+    push_and_pull: "docker pushes 4 layers, one of 12 MiB, through nginx and TLS, pulls by tag and by digest";
     cancel_and_push_again: "docker ends a push amid a layer, through nginx; the next one is whole";
     passwords: "nginx asks for a password: docker is refused until it logs in, then pushes and pulls";
 }
@@ -112,7 +112,7 @@ fn push_and_pull(scene: &Scene) -> Result<(), Box<dyn Error>> {
     let (docker, nginx) = (shared()?, Nginx::start(scene)?);
     let repository = format!("{}/demo/app", nginx.addr);
     let name = format!("{repository}:v1");
-    let layers = [("small", 700), ("empty", 0), ("large", 24 << 20), ("more", 3 << 20)];
+    let layers = [("small", 700), ("empty", 0), ("large", 12 << 20), ("more", 2 << 20)];
     let id = docker.builder.build(&context(scene, "context", &layers)?, &name)?;
     let pushed = docker.builder.push(&name)?;
     let there = scene.registry.manifest("demo/app", "v1")?;
@@ -127,8 +127,8 @@ fn cancel_and_push_again(scene: &Scene) -> Result<(), Box<dyn Error>> {
     let (docker, nginx) = (shared()?, Nginx::start(scene)?);
     let repository = format!("{}/demo/cancelled", nginx.addr);
     let name = format!("{repository}:v1");
-    // Docker compresses it on its way, which takes a second or more.
-    let layers = [("large", 64 << 20)];
+    // Docker compresses it on its way, which takes the better part of a second.
+    let layers = [("large", 32 << 20)];
     let id = docker.builder.build(&context(scene, "context", &layers)?, &name)?;
     let (push, _) = Daemon::start(docker.builder.command(&["push", &name]), "Preparing")?;
     nginx.daemon.await_line("\"POST /v2/demo/cancelled/blobs/uploads/")?;
