@@ -9,6 +9,7 @@ mod blobs;
 mod errors;
 mod hostile;
 mod leases;
+mod linearizable;
 mod links;
 mod lists;
 mod manifests_delete;
