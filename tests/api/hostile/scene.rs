@@ -124,11 +124,14 @@ impl Visible {
     }
 }
 
-/// Every file of blobs and uploads with its content. What vanishes meanwhile is empty.
+/// Every file of the data directory with its content, but for that of the ledger, whose rows are compared.
+/// What vanishes meanwhile is empty.
 fn contents(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
-    let directories = ["blobs", "uploads"].map(|name| server.data().join(name));
-    let files = directories.iter().flat_map(|directory| files::files_under(directory));
-    files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect()
+    let ledger = server.data().join("ledger");
+    let content = |path: &PathBuf| {
+        if path.starts_with(&ledger) { Vec::new() } else { fs::read(path).unwrap_or_default() }
+    };
+    files::files_under(server.data()).into_iter().map(|path| (path.clone(), content(&path))).collect()
 }
 
 /// The rows without two things that may change.
