@@ -42,19 +42,19 @@ const SMUGGLING: Group = ("Requests within requests", smuggling::cases);
 const ALL: [Group; 11] =
     [NAMES, TAGS, DIGESTS, DOWNLOADS, CHUNKS, LISTS, DOCUMENTS, DESCRIPTORS, UPLOADS, ROUTES, SMUGGLING];
 
-/// Runs the cases of a group and asserts after each that nothing visible changed, and in the end that no row
-/// did.
+/// Runs the cases of a group and asserts after each that no file changed, and in the end that nothing visible
+/// and no row did.
 #[track_caller]
 fn check((_, cases): Group) {
     let scene = Scene::make();
     let mut wrong = Vec::new();
     for case in cases(&scene) {
         wrong.extend(run::run(&scene, &case).err());
-        scene.assert_unchanged(&case.title);
+        scene.assert_files_unchanged(&case.title);
     }
     assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
     scene::assert_alive(&scene.server().client());
-    scene.assert_rows_unchanged();
+    scene.assert_unchanged();
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn the_document_is_what_is_answered() {
         })
         .collect();
     let text = document::render(&scene, &groups);
-    scene.assert_rows_unchanged();
+    scene.assert_unchanged();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hostile-requests.md");
     if std::env::var_os("WHARFINGER_REGENERATE").is_some() {
         std::fs::write(&path, &text).expect("the document is written");

@@ -12,6 +12,7 @@ mod errors;
 mod extensions;
 mod hostile;
 mod leases;
+mod linearizable;
 mod links;
 mod lists;
 mod manifests_delete;

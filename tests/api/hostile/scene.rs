@@ -31,18 +31,16 @@ pub struct Scene {
     /// The location of an open upload of ours and of theirs.
     pub uploads: [String; 2],
     rows: Rows,
-    /// What clients and the file system see.
+    files: BTreeMap<PathBuf, Vec<u8>>,
     visible: Visible,
 }
 
-/// What a client and the file system show, all of it.
+/// What a client sees, all of it.
 #[derive(Debug, PartialEq, Eq)]
 struct Visible {
     catalog: Vec<String>,
     tags: Vec<Vec<String>>,
     offsets: Vec<usize>,
-    /// Every file of blobs and uploads with its content.
-    files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Scene {
@@ -65,8 +63,8 @@ impl Scene {
         assert!(status.success(), "a clean stop, not {status}");
         let rows = ledger::rows(server.data());
         server.restart();
-        let visible = Visible::of(&server, &uploads);
-        Self { server, images, uploads, rows, visible }
+        let (visible, files) = (Visible::of(&server.client(), &uploads), contents(&server));
+        Self { server, images, uploads, rows, files, visible }
     }
 
     pub fn server(&self) -> &Server {
@@ -91,20 +89,20 @@ impl Scene {
         text
     }
 
-    /// Asserts that clients and the file system show what they showed before.
+    /// Asserts that there are the files that there were before, byte for byte.
     #[track_caller]
-    pub fn assert_unchanged(&self, after: &str) {
+    pub fn assert_files_unchanged(&self, after: &str) {
         // A request that breaks off is cleared up behind it.
-        wait::until_true(&format!("nothing to be left of {after}"), || {
-            Visible::of(&self.server, &self.uploads) == self.visible
-        });
+        wait::until_true(&format!("nothing to be left of {after}"), || contents(&self.server) == self.files);
     }
 
-    /// Stops the server and asserts that every row of the ledger is as it was.
+    /// Asserts that clients see what they saw before, stops the server, and asserts that every row of the
+    /// ledger is as it was.
     #[track_caller]
-    pub fn assert_rows_unchanged(mut self) {
-        self.assert_unchanged("all of it");
+    pub fn assert_unchanged(mut self) {
+        self.assert_files_unchanged("all of it");
         let client = self.server.client();
+        assert_eq!(Visible::of(&client, &self.uploads), self.visible);
         for (repository, image) in [OURS, THEIRS, ODD].iter().zip(&self.images) {
             image.assert_pullable(&client, repository, "v1");
         }
@@ -118,21 +116,22 @@ impl Scene {
 }
 
 impl Visible {
-    fn of(server: &Server, locations: &[String]) -> Self {
-        let client = server.client();
+    fn of(client: &Client, locations: &[String]) -> Self {
         let catalog = client.catalog();
         let tags = catalog.iter().map(|repository| client.tags(repository)).collect();
-        let offsets = locations.iter().map(|location| uploads::offset(&client, location)).collect();
-        let mut contents = BTreeMap::new();
-        for directory in ["blobs", "uploads"] {
-            for path in files::files_under(&server.data().join(directory)) {
-                // What vanishes meanwhile is none of the scene's.
-                let content = fs::read(&path).unwrap_or_default();
-                contents.insert(path, content);
-            }
-        }
-        Self { catalog, tags, offsets, files: contents }
+        let offsets = locations.iter().map(|location| uploads::offset(client, location)).collect();
+        Self { catalog, tags, offsets }
     }
+}
+
+/// Every file of the data directory with its content, but for that of the ledger, whose rows are compared.
+/// What vanishes meanwhile is empty.
+fn contents(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
+    let ledger = server.data().join("ledger");
+    let content = |path: &PathBuf| {
+        if path.starts_with(&ledger) { Vec::new() } else { fs::read(path).unwrap_or_default() }
+    };
+    files::files_under(server.data()).into_iter().map(|path| (path.clone(), content(&path))).collect()
 }
 
 /// The rows without two things that may change.
