@@ -5,8 +5,8 @@ use super::error::{Error, MissingReference};
 use super::links::{self, Judge};
 use super::{ids, repositories};
 use crate::oci::{
-    Algorithm, Descriptor, Digest, Manifest, ManifestLimits, ManifestReference, Reference, RepositoryName,
-    Role, Tag,
+    Algorithm, Descriptor, Digest, Manifest, ManifestLimits, ManifestReference, Reference,
+    ReferrerDescriptor, RepositoryName, Role, Tag,
 };
 use crate::store::records::{ManifestRecord, ReferenceRecord, ReferrerRecord, TagRecord, Target};
 use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, TAG, TAG_OF};
@@ -167,24 +167,20 @@ impl Push {
             }
         }
         if let Some(subject) = record.subject {
-            let referrer = ReferrerRecord { descriptor: self.as_referrer() };
-            tx.put(&REFERRER, &(repository, subject, self.digest), &referrer)?;
+            tx.put(&REFERRER, &(repository, subject, self.digest), &self.as_referrer())?;
         }
         Ok(repositories::settle_catalog(tx, &self.name, repository)?)
     }
 
-    /// How the referrers list of the subject shows the manifest (distribution-spec, "Listing Referrers").
-    fn as_referrer(&self) -> Descriptor {
-        Descriptor {
-            media_type: self.manifest.media_type().to_owned(),
+    /// How the referrers list of the subject shows the manifest.
+    fn as_referrer(&self) -> ReferrerRecord {
+        ReferrerRecord::new(&ReferrerDescriptor {
+            media_type: self.manifest.media_type(),
             digest: self.digest,
             size: self.bytes.len() as u64,
-            urls: Vec::new(),
-            annotations: self.manifest.annotations().clone(),
-            artifact_type: self.manifest.artifact_type().map(str::to_owned),
-            platform: None,
-            data: None,
-        }
+            annotations: self.manifest.annotations(),
+            artifact_type: self.manifest.artifact_type(),
+        })
     }
 
     fn put_tag(&self, tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<(), MetaError> {
