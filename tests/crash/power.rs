@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use wharfinger::meta::engine::redb::RedbEngine;
-use wharfinger::meta::engine::{Engine, KeyRange, OpenError, ReadRows, TableId, Verdict};
+use wharfinger::meta::engine::{Engine, KeyRange, Limit, OpenError, ReadRows, TableId, Verdict};
 
 use crate::random::{self, Random};
 use disk::{Disk, Sync};
@@ -110,7 +110,8 @@ impl Writer {
         let mut found = Rows::new();
         for table in TABLES {
             let range = KeyRange { start: vec![self.number], end: Some(vec![self.number + 1]) };
-            let page = rows.range(table, &range, usize::MAX).map_err(|error| error.to_string())?;
+            let page =
+                rows.range(table, &range, Limit::rows(usize::MAX)).map_err(|error| error.to_string())?;
             found.extend(page.into_iter().map(|(key, value)| ((table, key), value)));
         }
         Ok(found)
