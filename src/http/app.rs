@@ -18,6 +18,12 @@ use std::time::{Duration, Instant};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
+/// The longest path and query. No name or digest comes near it; a query may set many tags at once.
+const URI_MAX_BYTES: usize = 32 * 1024;
+
+/// What an end-point can be asked to do, and the right that each asks for.
+type Methods = &'static [(Method, Action)];
+
 /// What every request is answered from.
 pub struct State {
     /// The registry.
@@ -137,42 +143,62 @@ async fn dispatch(
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let uri = request.uri().clone();
+    let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
+    if uri_bytes > URI_MAX_BYTES {
+        let message = format!("the URI has {uri_bytes} bytes: expected at most {URI_MAX_BYTES}");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::Unsupported, &message));
+    }
     let Some(route) = route::parse(uri.path())? else {
         let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
     };
     let method = request.method().clone();
+    let methods = methods(&route);
     if method == Method::OPTIONS {
-        let allow = allowed(&route);
+        let allow = allowed(methods, None);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
     let query = Query::parse(uri.query().unwrap_or_default())?;
-    let action = action(&route, &method);
     let call = Call { state, request, query };
-    let Some(action) = action else { return Err(method_not_allowed(&route, &method)) };
+    let action = methods.iter().find(|(known, _)| *known == method).map(|&(_, action)| action);
+    let Some(action) = action else { return Err(method_not_allowed(methods, &method)) };
     call.state.allow(action)?;
     refuse_encoding(&call)?;
+    answer(&call, route, &method, body).await.map_err(|error| {
+        // The end-point has the method, and what stands there now does not allow it.
+        let is_refused = error.refuses_method();
+        if is_refused { error.with_header(header::ALLOW, allowed(methods, Some(&method))) } else { error }
+    })
+}
+
+/// Runs the handler of an end-point that has the method.
+async fn answer(
+    call: &Call,
+    route: Route,
+    method: &Method,
+    body: &mut Payload,
+) -> Result<HttpResponse, ApiError> {
     match route {
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
-        Route::Catalog => tags::catalog(&call).await,
-        Route::Tags(name) => tags::list(&call, name).await,
-        Route::Referrers(name, digest) => referrers::list(&call, name, digest).await,
-        Route::Manifest(name, reference) => match method {
-            Method::PUT => manifests::put(&call, name, reference, body).await,
-            Method::DELETE => manifests::delete(&call, name, reference).await,
-            _ => manifests::get(&call, name, reference).await,
+        Route::Catalog => tags::catalog(call).await,
+        Route::Tags(name) => tags::list(call, name).await,
+        Route::Referrers(name, digest) => referrers::list(call, name, digest).await,
+        Route::Manifest(name, reference) => match *method {
+            Method::PUT => manifests::put(call, name, reference, body).await,
+            Method::DELETE => manifests::delete(call, name, reference).await,
+            _ => manifests::get(call, name, reference).await,
         },
-        Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, &method)),
-        Route::Blob(name, digest) => match method {
-            Method::DELETE => blobs::delete(&call, name, digest).await,
-            _ => blobs::get(&call, name, digest).await,
+        Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, method)),
+        Route::Blob(name, digest) => match *method {
+            Method::DELETE => blobs::delete(call, name, digest).await,
+            _ => blobs::get(call, name, digest).await,
         },
-        Route::Uploads(name) => uploads::start(&call, name, body).await,
-        Route::Upload(name, session) => match method {
-            Method::PATCH => uploads::append(&call, name, session, body).await,
-            Method::PUT => uploads::finish(&call, name, session, body).await,
-            Method::DELETE => uploads::cancel(&call, name, session).await,
-            _ => uploads::status(&call, name, session).await,
+        Route::Uploads(name) => uploads::start(call, name, body).await,
+        Route::Upload(name, session) => match *method {
+            Method::PATCH => uploads::append(call, name, session, body).await,
+            Method::PUT => uploads::finish(call, name, session, body).await,
+            Method::DELETE => uploads::cancel(call, name, session).await,
+            _ => uploads::status(call, name, session).await,
         },
         Route::ImpossibleUpload(name) => {
             let message = format!("{name} has no such upload; begin one by POST /v2/{name}/blobs/uploads/");
@@ -182,18 +208,18 @@ async fn dispatch(
 }
 
 /// The methods of each end-point and the right that each asks for. What stands here is all there is.
-fn methods(route: &Route) -> &'static [(Method, Action)] {
-    const READ: &[(Method, Action)] = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
-    const MANIFEST: &[(Method, Action)] = &[
+fn methods(route: &Route) -> Methods {
+    const READ: Methods = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
+    const MANIFEST: Methods = &[
         (Method::GET, Action::Pull),
         (Method::HEAD, Action::Pull),
         (Method::PUT, Action::Push),
         (Method::DELETE, Action::Delete),
     ];
-    const BLOB: &[(Method, Action)] =
+    const BLOB: Methods =
         &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
-    const UPLOADS: &[(Method, Action)] = &[(Method::POST, Action::Push)];
-    const UPLOAD: &[(Method, Action)] = &[
+    const UPLOADS: Methods = &[(Method::POST, Action::Push)];
+    const UPLOAD: Methods = &[
         (Method::GET, Action::Push),
         (Method::HEAD, Action::Push),
         (Method::PATCH, Action::Push),
@@ -209,17 +235,14 @@ fn methods(route: &Route) -> &'static [(Method, Action)] {
     }
 }
 
-fn action(route: &Route, method: &Method) -> Option<Action> {
-    methods(route).iter().find(|(allowed, _)| allowed == method).map(|&(_, action)| action)
+/// The names of the methods, for `Allow`, but for one.
+fn allowed(methods: Methods, but: Option<&Method>) -> String {
+    let others = methods.iter().map(|(method, _)| method).filter(|method| Some(*method) != but);
+    others.map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn allowed(route: &Route) -> String {
-    let names: Vec<_> = methods(route).iter().map(|(method, _)| method.as_str()).collect();
-    names.join(", ")
-}
-
-fn method_not_allowed(route: &Route, method: &Method) -> ApiError {
-    let allow = allowed(route);
+fn method_not_allowed(methods: Methods, method: &Method) -> ApiError {
+    let allow = allowed(methods, None);
     let message = format!("{method} is not supported here, only {allow}");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, &message)
         .with_header(header::ALLOW, allow)
