@@ -144,7 +144,7 @@ async fn delete_manifest(
     condition: Condition,
 ) -> Result<Vec<Tag>, ApiError> {
     let registry = call.registry();
-    blocking(move || registry.delete_manifest(&name, digest, &condition)).await
+    blocking(move || registry.delete_manifest(&name, digest, condition)).await
 }
 
 /// What the one who deleted a manifest may not have known.

@@ -26,7 +26,7 @@ const NOTHING: [(&str, &str); 19] = [
     ("/v2/team/app/tags/list;n=1", "a parameter of a path"),
     ("/v2/team/app/manifests", "manifests alone"),
     ("/v2/_catalog/", "a slash behind the catalog"),
-    ("/v2/_oci/ext/discover", "an extension that is not there"),
+    ("/v2/_oci/ext/other", "an extension that is not there"),
     ("/metrics", "what other servers have"),
 ];
 
