@@ -15,7 +15,7 @@ const FILES: [(&str, usize); 3] = [("one", 2 << 20), ("two", 70_000), ("three", 
 steps! {
     "podman" needs ["podman"];
     build_push_pull: "build three layers, push, pull by tag and by digest, the same files";
-    push_again: "push again and to a second repository: every layer exists already";
+    push_again: "push again, and to a second repository that outlives the first: the same digest";
     formats: "push as OCI, as Docker's format and with zstd layers, pull each";
     manifest_list: "manifest create and push --all in either format, pull by platform and by digest";
     delete_collect_push_again: "delete by digest, collect, push again, pull exact";
