@@ -188,6 +188,11 @@ pub trait ReadRows {
 
     /// At most `limit` rows of `range`, in the order of their keys.
     fn range(&self, table: TableId, range: &KeyRange, limit: usize) -> Result<Vec<Row>, EngineError>;
+
+    /// Whether something here was answered with [`EngineError::Reopened`].
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// Changing rows. What is written is at once visible to the same write, and to nobody else before the commit.
