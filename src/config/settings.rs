@@ -94,7 +94,8 @@ settings! {
     Live manifest_references_max: 1, 5_000, 5_000;
     /// Tags that one PUT of a manifest may set by `?tag=`.
     Live manifest_tags_max: 10, 100, 1000;
-    /// Bytes that the annotations of a manifest with a subject may have: lists of referrers repeat them.
+    /// Bytes of JSON that the annotations of a manifest with a subject may have: lists of referrers repeat
+    /// them.
     Live referrer_annotations_max_bytes: 0, 256 * KIB, MIB;
     /// Entries of a page of tags or repositories when the client asks for no or a greater number.
     Live page_max: 1, 1000, 10_000;

@@ -4,7 +4,7 @@
 //! migration with the old type frozen beside it.
 
 use super::codec::Record;
-use crate::oci::{Algorithm, Descriptor, Digest, ManifestKind, RepositoryName, Role, SessionId};
+use crate::oci::{Algorithm, Digest, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId};
 use serde::{Deserialize, Serialize};
 
 macro_rules! records {
@@ -113,8 +113,27 @@ pub struct ReferenceRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferrerRecord {
     /// The descriptor of the referrer as JSON, ready to be listed: artifact type and annotations included.
-    #[serde(with = "as_json")]
-    pub descriptor: Descriptor,
+    pub descriptor: String,
+}
+
+impl ReferrerRecord {
+    /// The record of a manifest.
+    #[must_use]
+    pub fn new(descriptor: &ReferrerDescriptor<'_>) -> Self {
+        let text = serde_json::to_string(descriptor);
+        Self { descriptor: text.expect("strings, numbers and a map of strings are JSON") }
+    }
+
+    /// The kind of artifact, if it has one.
+    #[must_use]
+    pub fn artifact_type(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(rename = "artifactType")]
+            artifact_type: Option<String>,
+        }
+        serde_json::from_str::<Kind>(&self.descriptor).ok()?.artifact_type
+    }
 }
 
 /// A blob's stay in a repository while no manifest there references it.
@@ -194,21 +213,6 @@ mod as_option_text {
     pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| T::of(&text)).transpose().map_err(D::Error::custom)
-    }
-}
-
-mod as_json {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error, ser};
-
-    pub fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = serde_json::to_string(value).map_err(ser::Error::custom)?;
-        serializer.serialize_str(&text)
-    }
-
-    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
-        serde_json::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

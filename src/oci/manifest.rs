@@ -47,8 +47,8 @@ pub struct ManifestLimits {
     /// transaction that stores the manifest. Runnable images end at 127 layers, and model and data set
     /// artifacts have some thousands of files; 4 MiB of the shortest descriptors would be 30,000.
     pub references_max: usize,
-    /// Keys and values of the own annotations of a manifest with a subject. They are repeated in every list
-    /// of referrers, whose pages clients read up to 4 MiB.
+    /// The own annotations, as JSON, of a manifest with a subject. They are repeated in every list of
+    /// referrers, whose pages clients read up to 4 MiB.
     pub annotations_bytes_max: usize,
 }
 
@@ -103,12 +103,17 @@ impl Manifest {
         content_type: Option<&str>,
         limits: &ManifestLimits,
     ) -> Result<Self, ManifestError> {
-        json::check_manifest(bytes)?;
+        let shape = json::check_manifest(bytes)?;
+        let (found, max) = (shape.longest_list, limits.references_max);
+        if found > max {
+            return Err(ManifestError::TooManyReferences { found, max });
+        }
         let body = Body::parse(bytes)?;
         let media_type = body.decide_media_type(content_type)?;
         let kind = ManifestKind::of_media_type(&media_type)
             .ok_or_else(|| ManifestError::unknown_media_type(&media_type))?;
-        let Parts { artifact_type, config, list, subject, annotations } = body.check(kind, limits)?;
+        let annotations = body.annotations(bytes, shape, limits)?;
+        let Parts { artifact_type, config, list, subject } = body.check(kind, limits)?;
 
         let subject = subject.map(|subject| subject.check(&"subject.")).transpose()?;
         let config = config.map(|config| config.check(&"config.")).transpose()?;
@@ -150,7 +155,7 @@ impl Manifest {
         self.subject.as_ref()
     }
 
-    /// Its own annotations, not those of its descriptors.
+    /// The own annotations of a manifest with a subject, not those of its descriptors.
     #[must_use]
     pub const fn annotations(&self) -> &BTreeMap<String, String> {
         &self.annotations
@@ -173,7 +178,7 @@ struct References {
 
 impl References {
     fn add(&mut self, descriptor: Descriptor, role: Role) {
-        let foreign = !descriptor.urls.is_empty() || is_nondistributable(&descriptor.media_type);
+        let foreign = descriptor.has_urls || is_nondistributable(&descriptor.media_type);
         let required = role != Role::Layer || !foreign;
         match self.places.entry(descriptor.digest) {
             // One mention of it that needs it here is enough.

@@ -13,7 +13,7 @@ mod name;
 mod range;
 mod session;
 
-pub use descriptor::{Descriptor, FieldError};
+pub use descriptor::{Descriptor, FieldError, ReferrerDescriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::JsonError;
 pub use manifest::{Manifest, ManifestError, ManifestKind, ManifestLimits, ManifestReference, Role};

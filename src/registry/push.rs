@@ -4,7 +4,9 @@ use super::condition::Condition;
 use super::error::Error;
 use super::references::{self, References};
 use super::{Registry, ids, repositories};
-use crate::oci::{Algorithm, Descriptor, Digest, Manifest, ManifestLimits, Reference, RepositoryName, Tag};
+use crate::oci::{
+    Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Tag,
+};
 use crate::store::records::{ManifestRecord, ReferrerRecord, TagRecord};
 use crate::store::tables::{MANIFEST, MANIFEST_BYTES, REFERRER, TAG, TAG_OF};
 use crate::store::{MetaError, Raw, Read, RepoId, Tx};
@@ -165,24 +167,20 @@ impl Push {
         tx.put(&MANIFEST_BYTES, &key, &Raw(self.bytes.clone()))?;
         references::arrived(tx, repository, self.digest)?;
         if let Some(subject) = record.subject {
-            let referrer = ReferrerRecord { descriptor: self.as_referrer() };
-            tx.put(&REFERRER, &(repository, subject, self.digest), &referrer)?;
+            tx.put(&REFERRER, &(repository, subject, self.digest), &self.as_referrer())?;
         }
         Ok(repositories::settle_catalog(tx, &self.name, repository)?)
     }
 
-    /// How the referrers list of the subject shows the manifest (distribution-spec, "Listing Referrers").
-    fn as_referrer(&self) -> Descriptor {
-        Descriptor {
-            media_type: self.manifest.media_type().to_owned(),
+    /// How the referrers list of the subject shows the manifest.
+    fn as_referrer(&self) -> ReferrerRecord {
+        ReferrerRecord::new(&ReferrerDescriptor {
+            media_type: self.manifest.media_type(),
             digest: self.digest,
             size: self.bytes.len() as u64,
-            urls: Vec::new(),
-            annotations: self.manifest.annotations().clone(),
-            artifact_type: self.manifest.artifact_type().map(str::to_owned),
-            platform: None,
-            data: None,
-        }
+            annotations: self.manifest.annotations(),
+            artifact_type: self.manifest.artifact_type(),
+        })
     }
 
     /// Sets a tag, and says which other manifest it named before.

@@ -3,7 +3,7 @@
 use super::Registry;
 use super::error::Error;
 use super::repositories;
-use crate::oci::{Descriptor, Digest, RepositoryName};
+use crate::oci::{Digest, RepositoryName};
 use crate::store::tables::REFERRER;
 use crate::store::{KeyRange, MetaError, Read, RepoId, Snapshot};
 
@@ -13,8 +13,8 @@ const SCAN_MAX_ROWS: usize = 1000;
 /// A part of the referrers of a subject.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ReferrersPage {
-    /// The referrers' descriptors, in the order of their digests.
-    pub descriptors: Vec<Descriptor>,
+    /// The referrers' descriptors as JSON, in the order of their digests.
+    pub descriptors: Vec<String>,
     /// Where the next page begins: behind this digest. None: this was the last.
     pub next: Option<Digest>,
 }
@@ -52,7 +52,7 @@ impl Registry {
         let rows = rows.page(&REFERRER, &range, SCAN_MAX_ROWS + 1)?;
         let mut seen = None;
         for (index, ((_, _, referrer), record)) in rows.into_iter().enumerate() {
-            let size = rough_bytes(&record.descriptor);
+            let size = record.descriptor.len() as u64;
             let full = page.descriptors.len() as u64 >= self.config().settings.referrers_page_max
                 || (!page.descriptors.is_empty()
                     && bytes + size > self.config().settings.referrers_page_max_bytes);
@@ -61,22 +61,12 @@ impl Registry {
                 break;
             }
             seen = Some(referrer);
-            let wanted = artifact_type.is_none_or(|wanted| {
-                record.descriptor.artifact_type.as_deref().unwrap_or_default() == wanted
-            });
-            if wanted {
+            let is_wanted = |wanted| record.artifact_type().as_deref().unwrap_or_default() == wanted;
+            if artifact_type.is_none_or(is_wanted) {
                 bytes += size;
                 page.descriptors.push(record.descriptor);
             }
         }
         Ok(page)
     }
-}
-
-/// About how many bytes a descriptor takes as JSON.
-fn rough_bytes(descriptor: &Descriptor) -> u64 {
-    const FRAME_BYTES: usize = 256;
-    let annotations: usize =
-        descriptor.annotations.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-    (FRAME_BYTES + annotations) as u64
 }

@@ -19,6 +19,7 @@ mod manifests_delete;
 mod manifests_kinds;
 mod manifests_push;
 mod manifests_refused;
+mod memory;
 mod mounts;
 mod names;
 mod parallel;

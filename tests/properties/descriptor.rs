@@ -1,19 +1,22 @@
-//! Descriptors: bounded, printable, and read back as they were written.
+//! Descriptors: bounded, printable, and what a plain reader sees.
 
+use serde_json::Value;
 use wharfinger::oci::Descriptor;
 
 pub fn check(bytes: &[u8]) {
     let Ok(descriptor) = serde_json::from_slice::<Descriptor>(bytes) else { return };
     assert!(i64::try_from(descriptor.size).is_ok());
-    let types = [Some(&descriptor.media_type), descriptor.artifact_type.as_ref()];
-    for label in types.into_iter().flatten() {
-        assert!(
-            !label.is_empty() && label.len() <= 255 && label.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        );
+    let label = &descriptor.media_type;
+    assert!(!label.is_empty() && label.len() <= 255 && label.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    // What is skipped here need not be UTF-8, and a list is taken for the fields in order: in a manifest, both
+    // were refused before.
+    let value = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    if value.is_object() {
+        assert_eq!(value["mediaType"], label.as_str());
+        assert_eq!(value["digest"], descriptor.digest.to_string());
+        assert_eq!(value["size"], descriptor.size);
+        assert_eq!(value["urls"].as_array().is_some_and(|urls| !urls.is_empty()), descriptor.has_urls);
     }
-    let text = serde_json::to_string(&descriptor).expect("a descriptor is JSON");
-    let again: Descriptor = serde_json::from_str(&text).expect("a descriptor is read as it was written");
-    assert_eq!(again, descriptor);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use wharfinger::oci::{Descriptor, Manifest, ManifestKind, ManifestLimits, Role};
+use wharfinger::oci::{Manifest, ManifestKind, ManifestLimits, Role};
 
 pub fn check(bytes: &[u8]) {
     let limits = ManifestLimits { references_max: 50, annotations_bytes_max: 500 };
@@ -28,14 +28,13 @@ pub fn check(bytes: &[u8]) {
     for reference in manifest.references() {
         assert!(described.contains(reference.descriptor.digest.to_string().as_str()));
         assert!(reference.required || reference.role == Role::Layer);
-        let text = serde_json::to_string(&reference.descriptor).expect("a descriptor is JSON");
-        let read: Descriptor = serde_json::from_str(&text).expect("a descriptor is read as it was written");
-        assert_eq!(read, reference.descriptor);
     }
     assert!(manifest.references().len() <= limits.references_max);
     if manifest.subject().is_some() {
-        let lengths = manifest.annotations().iter().map(|(key, value)| key.len() + value.len());
-        assert!(lengths.sum::<usize>() <= limits.annotations_bytes_max);
+        let annotations = serde_json::to_string(manifest.annotations()).expect("strings are JSON");
+        assert!(annotations.len() <= limits.annotations_bytes_max);
+    } else {
+        assert!(manifest.annotations().is_empty(), "only lists of referrers show them");
     }
 }
 

@@ -66,7 +66,7 @@ pub fn samples() -> Vec<Vec<u8>> {
         manifest.to_bytes(),
         TagRecord { digest, pushed_at_ms: 1 << 40 }.to_bytes(),
         ReferenceRecord { role: Role::Layer, target: Target::Absent }.to_bytes(),
-        ReferrerRecord { descriptor: serde_json::from_str(&descriptor).expect("a descriptor") }.to_bytes(),
+        ReferrerRecord { descriptor }.to_bytes(),
         LeaseRecord { ends_at_ms: 1 << 40 }.to_bytes(),
         upload.to_bytes(),
         TombstoneRecord { size: 3000, since_ms: 1 << 40 }.to_bytes(),

@@ -20,7 +20,7 @@ fn accepts_objects_with_keys_of_their_own() {
         r#"{"layers": null, "config": null, "manifests": []}"#,
         r#"{"layers": [{"digest": "x", "platform": {"Digest": 1, "digest": 2}}, null]}"#,
     ] {
-        assert_eq!(check_manifest(text.as_bytes()), Ok(()), "{text}");
+        assert!(check_manifest(text.as_bytes()).is_ok(), "{text}");
     }
 }
 
@@ -72,6 +72,14 @@ fn refuses_lists_where_objects_belong_and_the_reverse() {
         r#"{"subject": 5}"#,
         r#"{"subject": -5}"#,
         r#"{"subject": 5.5}"#,
+        r#"{"annotations": []}"#,
+        r#"{"annotations": {"a": 1}}"#,
+        r#"{"annotations": {"a": null}}"#,
+        r#"{"layers": [{"annotations": {"a": {}}}]}"#,
+        r#"{"config": {"annotations": "x"}}"#,
+        r#"{"config": {"urls": {}}}"#,
+        r#"{"config": {"urls": [null]}}"#,
+        r#"{"config": {"data": 1}}"#,
         "null",
         "\"x\"",
         "7",
@@ -95,12 +103,47 @@ fn refuses_what_is_not_one_document_of_json() {
 #[test]
 fn refuses_what_nests_too_deep() {
     let nested = |levels| format!("{{\"a\": {}{}}}", "[".repeat(levels), "]".repeat(levels));
-    assert_eq!(check_manifest(nested(100).as_bytes()), Ok(()));
+    assert!(check_manifest(nested(100).as_bytes()).is_ok());
     for levels in [128, 1_000, 1_000_000] {
         assert!(refusal(&nested(levels)).contains("recursion limit"));
     }
     let objects = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
     assert!(refusal(&objects).contains("recursion limit"));
+}
+
+#[test]
+fn counts_the_longest_list() {
+    let longest = |text: &str| check_manifest(text.as_bytes()).map(|shape| shape.longest_list);
+    assert_eq!(longest("{}"), Ok(0));
+    assert_eq!(longest(r#"{"layers": [{}, {}], "manifests": [null, {}, {}], "blobs": []}"#), Ok(3));
+    assert_eq!(longest(r#"{"others": [1, 2, 3], "config": {"urls": ["a", "b"]}}"#), Ok(0));
+}
+
+#[test]
+fn measures_the_annotations_as_they_are_written() {
+    let own = |text: &str| check_manifest(text.as_bytes()).map(|shape| shape.annotations_bytes);
+    for (annotations, expected) in [
+        ("null", 0),
+        ("{}", 0),
+        (r#"{ "a" : "" }"#, r#"{"a":""}"#.len()),
+        (r#"{"a": "b", "c": "\u0064"}"#, r#"{"a":"b","c":"d"}"#.len()),
+        (r#"{"\u0001": "\n\"/\u007f"}"#, "{\"\\u0001\":\"\\n\\\"/\u{7f}\"}".len()),
+    ] {
+        assert_eq!(own(&format!(r#"{{"annotations": {annotations}}}"#)), Ok(expected), "{annotations}");
+    }
+    assert_eq!(own(r#"{"config": {"annotations": {"a": "b"}}, "x": {"annotations": {"a": "b"}}}"#), Ok(0));
+}
+
+#[test]
+fn refuses_more_keys_than_it_can_compare() {
+    let keys = |count: usize| (0..count).map(|key| format!("\"{key}\":0,")).collect::<Vec<_>>().concat();
+    assert!(check_manifest(format!("{{{}\"a\":0}}", keys(9_999)).as_bytes()).is_ok());
+    assert!(refusal(&format!("{{{}\"a\":0}}", keys(10_000))).contains("more than 10000 keys"));
+    let half = keys(5_000);
+    // Those of an object that is at its end are not held any more.
+    let beside = format!("{{\"a\":{{{half}\"b\":0}},\"b\":{{{half}\"b\":0}}}}");
+    assert!(check_manifest(beside.as_bytes()).is_ok());
+    assert!(refusal(&format!("{{{half}\"a\":{{{half}\"b\":0}}}}")).contains("more than 10000 keys"));
 }
 
 #[test]
@@ -155,6 +198,15 @@ proptest! {
     fn finds_exactly_the_doubled_keys(text in any_json()) {
         prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
         prop_assert_eq!(check_manifest(text.as_bytes()).is_err(), has_doubled_key(&text), "{}", text);
+    }
+
+    #[test]
+    fn measures_any_annotations(
+        annotations in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
+    ) {
+        let text = serde_json::json!({ "annotations": annotations }).to_string();
+        let written = if annotations.is_empty() { 0 } else { text.len() - r#"{"annotations":}"#.len() };
+        prop_assert_eq!(check_manifest(text.as_bytes()).map(|shape| shape.annotations_bytes), Ok(written));
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 use super::{ManifestError, ManifestKind, ManifestLimits, Role};
-use crate::oci::descriptor::{FieldError, RawDescriptor, is_type_label};
-use crate::oci::json::JsonError;
+use crate::oci::descriptor::{FieldError, RawDescriptor, Scalar, is_type_label};
+use crate::oci::json::{JsonError, Shape};
 use crate::oci::media_type::{
     DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, MEDIA_TYPE_MAX_BYTES, OCI_INDEX, OCI_MANIFEST, essence,
 };
@@ -16,8 +15,8 @@ use crate::oci::media_type::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
-    /// Any value, so that what is wrong with it can be said.
-    schema_version: Option<Value>,
+    /// Anything, so that what is wrong with it can be said.
+    schema_version: Option<Scalar>,
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
@@ -28,6 +27,11 @@ pub(super) struct Body {
     #[serde(default)]
     blobs: List,
     subject: Option<RawDescriptor>,
+}
+
+/// The annotations alone: they are read only where they are needed.
+#[derive(Deserialize)]
+struct OwnAnnotations {
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -72,7 +76,6 @@ pub(super) struct Parts {
     /// The name of the list that this kind has, the role of its entries, and the entries.
     pub(super) list: (&'static str, Role, Vec<RawDescriptor>),
     pub(super) subject: Option<RawDescriptor>,
-    pub(super) annotations: BTreeMap<String, String>,
 }
 
 impl Body {
@@ -138,22 +141,35 @@ impl Body {
         if found > limits.references_max {
             return Err(ManifestError::TooManyReferences { found, max: limits.references_max });
         }
-        let annotations = self.annotations.unwrap_or_default();
-        let found = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if self.subject.is_some() && found > limits.annotations_bytes_max {
-            return Err(ManifestError::AnnotationsTooLarge { found, max: limits.annotations_bytes_max });
-        }
         Ok(Parts {
             artifact_type: self.artifact_type,
             config: self.config,
             list: (name, role, list.into_entries()),
             subject: self.subject,
-            annotations,
         })
     }
 
+    /// The annotations of a manifest that is shown in lists of referrers. Those of others are not needed, and
+    /// may be as large as the manifest.
+    pub(super) fn annotations(
+        &self,
+        bytes: &[u8],
+        shape: Shape,
+        limits: &ManifestLimits,
+    ) -> Result<BTreeMap<String, String>, ManifestError> {
+        if self.subject.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let (found, max) = (shape.annotations_bytes, limits.annotations_bytes_max);
+        if found > max {
+            return Err(ManifestError::AnnotationsTooLarge { found, max });
+        }
+        let own: OwnAnnotations = serde_json::from_slice(bytes).map_err(JsonError::from)?;
+        Ok(own.annotations.unwrap_or_default())
+    }
+
     fn schema_version(&self) -> Option<u64> {
-        self.schema_version.as_ref().and_then(Value::as_u64)
+        self.schema_version.as_ref().and_then(Scalar::number)
     }
 
     fn has_image_fields(&self) -> bool {

@@ -63,8 +63,8 @@ pub enum ManifestError {
     },
     /// More than [`annotations_bytes_max`](super::ManifestLimits::annotations_bytes_max).
     #[error(
-        "annotations of a manifest with a subject are too large: expected at most {max} bytes of keys and \
-         values, found {found}"
+        "annotations of a manifest with a subject are too large: expected at most {max} bytes of JSON, found \
+         {found}"
     )]
     AnnotationsTooLarge {
         /// How many bytes there are.

@@ -331,17 +331,27 @@ fn keeps_what_a_list_of_referrers_shows() {
 
 #[test]
 fn limits_are_exact() {
-    let limits = ManifestLimits { references_max: 3, annotations_bytes_max: 5 };
+    let limits = ManifestLimits { references_max: 3, annotations_bytes_max: 18 };
     let parse = |manifest: &Value| Manifest::parse(manifest.to_string().as_bytes(), None, &limits);
     assert!(parse(&image()).is_ok());
     let layers = vec![descriptor(LAYER, "one"); 3];
     let error = ManifestError::TooManyReferences { found: 4, max: 3 };
     assert_eq!(parse(&with(image(), "layers", json!(layers))), Err(error));
 
+    // Longer than any list may be, it is refused before it is looked at.
+    let layers = vec![json!({}); 4];
+    let error = ManifestError::TooManyReferences { found: 4, max: 3 };
+    assert_eq!(parse(&with(image(), "layers", json!(layers))), Err(error));
+
     let referrer = with(image(), "subject", descriptor(OCI_MANIFEST, "subject"));
-    assert!(parse(&with(referrer.clone(), "annotations", json!({"ab": "c", "d": "e"}))).is_ok());
-    let error = ManifestError::AnnotationsTooLarge { found: 6, max: 5 };
-    assert_eq!(parse(&with(referrer, "annotations", json!({"ab": "c", "d": "ef"}))), Err(error));
-    // Only those of referrers are repeated in lists.
-    assert!(parse(&with(image(), "annotations", json!({"ab": "c", "d": "ef"}))).is_ok());
+    let fitting = parse(&with(referrer.clone(), "annotations", json!({"ab": "c", "d": "e"}))).unwrap();
+    assert_eq!(fitting.annotations()["ab"], "c");
+    let error = ManifestError::AnnotationsTooLarge { found: 19, max: 18 };
+    assert_eq!(parse(&with(referrer.clone(), "annotations", json!({"ab": "c", "d": "ef"}))), Err(error));
+    // They count as the list shows them.
+    let error = ManifestError::AnnotationsTooLarge { found: 23, max: 18 };
+    assert_eq!(parse(&with(referrer, "annotations", json!({"ab": "c", "d": "\u{1}"}))), Err(error));
+    // Only those of referrers are repeated in lists; others are not kept at all.
+    let plain = parse(&with(image(), "annotations", json!({"ab": "c", "d": "ef"}))).unwrap();
+    assert!(plain.annotations().is_empty());
 }

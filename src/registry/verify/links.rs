@@ -1,7 +1,7 @@
 //! Rows that point back, leases, the queue, repositories and uploads: I7, I10.
 
 use super::{VerifyReport, scan};
-use crate::oci::Role;
+use crate::oci::{Descriptor, Role};
 use crate::registry::error::Error;
 use crate::store::records::Target;
 use crate::store::tables::{
@@ -42,7 +42,8 @@ fn check_users(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> 
     scan(rows, &REFERRER, |(repository, subject, referrer), record| {
         let row = rows.get(&MANIFEST, &(repository, referrer))?;
         let right = row.is_some_and(|row| row.subject == Some(subject));
-        let described = record.descriptor.digest == referrer;
+        let described = serde_json::from_str::<Descriptor>(&record.descriptor);
+        let described = described.is_ok_and(|described| described.digest == referrer);
         report.expect(right && described, "I7", || format!("{referrer} is no referrer of {subject}"));
         Ok(())
     })

@@ -1,0 +1,126 @@
+//! What one request may cost in memory, whatever it holds.
+
+use std::fs;
+
+use crate::support::builders::{OCI_CONFIG, OCI_MANIFEST, descriptor};
+use crate::support::{Reply, Server};
+
+const REPOSITORY: &str = "memory";
+
+/// What a manifest may have.
+const MANIFEST_BYTES: usize = 4 << 20;
+
+/// How many bodies are on their way at once.
+const AT_ONCE: usize = 3;
+
+/// The most that the server's memory may grow by while it answers: the bodies themselves, read and in part
+/// copied, and as much again for what threads and the allocator keep.
+const GROWTH_MAX_KIB: u64 = 40 << 10;
+
+/// The most resident memory that the server ever had, in KiB.
+fn peak_kib(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
+    line.trim_end_matches("kB").trim().parse().expect("a number")
+}
+
+/// A server, and what it took before anything was asked of it.
+struct Watched {
+    server: Server,
+    idle_kib: u64,
+}
+
+impl Watched {
+    fn start() -> Self {
+        let server = Server::start();
+        server.client().get("/v2/").expect_status(200);
+        let idle_kib = peak_kib(&server);
+        Self { server, idle_kib }
+    }
+
+    /// Asserts that nothing so far has cost much memory.
+    #[track_caller]
+    fn assert_flat(&self, what: &str) {
+        let growth = peak_kib(&self.server) - self.idle_kib;
+
+        assert!(growth <= GROWTH_MAX_KIB, "{what}: {growth} KiB more than {} KiB before", self.idle_kib);
+    }
+
+    /// Pushes the same manifest several times at once.
+    #[track_caller]
+    fn push_at_once(&self, document: &str) -> Vec<Reply> {
+        assert!(document.len() <= MANIFEST_BYTES);
+        std::thread::scope(|scope| {
+            let push = || {
+                let client = self.server.client();
+                client.push_manifest(REPOSITORY, "v1", OCI_MANIFEST, document.as_bytes())
+            };
+            let pushes: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(push)).collect();
+            pushes.into_iter().map(|push| push.join().expect("an answer")).collect()
+        })
+    }
+}
+
+/// A list as long as a manifest can hold, with `entry` again and again.
+fn list_of(entry: &str) -> String {
+    let count = (MANIFEST_BYTES - 2000) / (entry.len() + 1);
+    format!("[{}]", vec![entry; count].join(","))
+}
+
+/// An object as large as a manifest can hold, with very many keys.
+fn object_of_many() -> String {
+    let count = (MANIFEST_BYTES - 2000) / r#""aaaaa":"","#.len();
+    let fields: Vec<String> = (0..count).map(|number| format!("\"{number:05x}\":\"\"")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+#[track_caller]
+fn refused(replies: Vec<Reply>) {
+    for reply in replies {
+        reply.expect_status(400);
+    }
+}
+
+#[test]
+fn references_are_counted_before_they_are_read() {
+    let watched = Watched::start();
+    for field in ["layers", "manifests", "blobs"] {
+        let document = format!(r#"{{"schemaVersion":2,"{field}":{}}}"#, list_of("{}"));
+        for reply in watched.push_at_once(&document) {
+            let reply = reply.expect_error(400, "MANIFEST_INVALID");
+            let words = String::from_utf8_lossy(&reply.body);
+            assert!(words.contains("at most 5000"), "the limit is named: {words}");
+        }
+        watched.assert_flat(field);
+    }
+}
+
+#[test]
+fn what_a_manifest_holds_beside_its_references_is_not_kept() {
+    let watched = Watched::start();
+    let parts = [
+        (r#""platform":"#, list_of(r#"{"a":0}"#)),
+        (r#""urls":"#, list_of(r#""""#)),
+        (r#""annotations":"#, object_of_many()),
+        (r#""unknown":"#, object_of_many()),
+        (r#""size":"#, list_of(r#"{"a":0}"#)),
+    ];
+    // It is not there, so that none of these is stored: the ledger's cache may grow.
+    let config = descriptor(OCI_CONFIG, b"never pushed").to_string();
+    let config = config.strip_suffix('}').expect("an object");
+    for (field, value) in &parts {
+        // Without its own size where that is what is large.
+        let config = if *field == r#""size":"# { config.replace("size", "sized") } else { config.to_owned() };
+        let document = format!(r#"{{"schemaVersion":2,"layers":[],"config":{config},{field}{value}}}}}"#);
+        refused(watched.push_at_once(&document));
+        watched.assert_flat(field);
+    }
+    for (field, value) in &parts[2..4] {
+        let document = format!(r#"{{"schemaVersion":2,"layers":[],"config":{config}}},{field}{value}}}"#);
+        refused(watched.push_at_once(&document));
+        watched.assert_flat(field);
+    }
+    let document = format!(r#"{{"layers":[],"schemaVersion":{}}}"#, list_of(r#"{"a":0}"#));
+    refused(watched.push_at_once(&document));
+    watched.assert_flat("schemaVersion");
+}
