@@ -13,7 +13,7 @@ pub mod tables;
 pub mod tx;
 
 pub use codec::CodecError;
-pub use engine::{Engine, EngineError, KeyRange};
+pub use engine::{Engine, EngineError, KeyRange, Limit};
 pub use key::{QueueKind, RepoId};
 pub use tx::{Read, Snapshot, Tx};
 

@@ -2,10 +2,13 @@
 
 use super::MetaError;
 use super::codec::Value;
-use super::engine::{KeyRange, ReadRows, TableId, WriteRows};
+use super::engine::{KeyRange, Limit, ReadRows, TableId, WriteRows};
 use super::key::{Key, RepoId};
 use super::tables::Table;
 use std::sync::Mutex;
+
+/// A row with the bytes of its key.
+pub type ScannedRow<K, V> = (Vec<u8>, Result<(K, V), MetaError>);
 
 /// Reading, the same on a snapshot and inside a write.
 pub trait Read {
@@ -42,11 +45,28 @@ pub trait Read {
         range: &KeyRange,
         limit: usize,
     ) -> Result<Vec<(K, V)>, MetaError> {
+        let rows = self.scan(table, range, Limit::rows(limit))?;
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// The first rows of `range`, each with its key's bytes, as many as `limit` says. One that cannot be read
+    /// hides no other.
+    fn scan<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        range: &KeyRange,
+        limit: Limit,
+    ) -> Result<Vec<ScannedRow<K, V>>, MetaError> {
         let rows = self.rows().range(table.id(), range, limit)?;
-        debug_assert!(rows.len() <= limit);
-        rows.into_iter()
-            .map(|(key, value)| Ok((key_of(table.id(), &key)?, value_of(table.id(), &value)?)))
-            .collect()
+        debug_assert!(rows.len() <= limit.rows);
+        let read = |key: &[u8], value: &[u8]| Ok((key_of(table.id(), key)?, value_of(table.id(), value)?));
+        Ok(rows
+            .into_iter()
+            .map(|(key, value)| {
+                let row = read(&key, &value);
+                (key, row)
+            })
+            .collect())
     }
 
     /// The first row of `range`.

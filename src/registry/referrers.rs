@@ -5,10 +5,21 @@ use super::error::Error;
 use super::repositories;
 use crate::oci::{Digest, RepositoryName};
 use crate::store::tables::REFERRER;
-use crate::store::{KeyRange, MetaError, Read, RepoId, Snapshot};
+use crate::store::{KeyRange, Limit, MetaError, Read, RepoId, Snapshot};
 
 /// How many rows one request looks at, whether or not the filter lets them through.
 const SCAN_MAX_ROWS: usize = 1000;
+
+/// How many bytes of them it looks at. A page may end with nothing on it that the filter let through; its
+/// link leads on.
+const SCAN_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many rows are read at once, and from how many bytes on no more: annotations may be large.
+const READ_ROWS: usize = 64;
+const READ_BYTES: usize = 256 * 1024;
+
+/// What a page has beside its entries: the fields of the index around them.
+const FRAME_BYTES: u64 = 128;
 
 /// A part of the referrers of a subject.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -47,26 +58,50 @@ impl Registry {
         if let Some(last) = last {
             range = range.after(&(repository, subject, last));
         }
+        let settings = &self.config().settings;
         let mut page = ReferrersPage::default();
-        let mut bytes = 0;
-        let rows = rows.page(&REFERRER, &range, SCAN_MAX_ROWS + 1)?;
-        let mut seen = None;
-        for (index, ((_, _, referrer), record)) in rows.into_iter().enumerate() {
-            let size = record.descriptor.len() as u64;
-            let full = page.descriptors.len() as u64 >= self.config().settings.referrers_page_max
-                || (!page.descriptors.is_empty()
-                    && bytes + size > self.config().settings.referrers_page_max_bytes);
-            if full || index == SCAN_MAX_ROWS {
-                page.next = seen;
-                break;
-            }
-            seen = Some(referrer);
-            let is_wanted = |wanted| record.artifact_type().as_deref().unwrap_or_default() == wanted;
-            if artifact_type.is_none_or(is_wanted) {
-                bytes += size;
-                page.descriptors.push(record.descriptor);
+        let mut budget = Budget { rows: SCAN_MAX_ROWS, bytes: SCAN_MAX_BYTES };
+        let (mut page_bytes, mut seen) = (FRAME_BYTES, None);
+        loop {
+            let read = rows.scan(&REFERRER, &range, Limit { rows: READ_ROWS, bytes: READ_BYTES })?;
+            let Some((last, _)) = read.last() else { return Ok(page) };
+            range = range.after_bytes(last);
+            for (_, row) in read {
+                let ((_, _, referrer), record) = row?;
+                // It stands in the page as it is, with a comma.
+                let size = record.descriptor.len() as u64 + 1;
+                let full = page.descriptors.len() as u64 >= settings.referrers_page_max
+                    || (!page.descriptors.is_empty()
+                        && page_bytes + size > settings.referrers_page_max_bytes);
+                if full || budget.is_spent() {
+                    page.next = seen;
+                    return Ok(page);
+                }
+                seen = Some(referrer);
+                budget.spend(record.descriptor.len());
+                let is_wanted = |wanted| record.artifact_type().as_deref().unwrap_or_default() == wanted;
+                if artifact_type.is_none_or(is_wanted) {
+                    page_bytes += size;
+                    page.descriptors.push(record.descriptor);
+                }
             }
         }
-        Ok(page)
+    }
+}
+
+/// What is left of the rows and bytes that one request looks at.
+struct Budget {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    const fn is_spent(&self) -> bool {
+        self.rows == 0 || self.bytes == 0
+    }
+
+    const fn spend(&mut self, bytes: usize) {
+        self.rows = self.rows.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

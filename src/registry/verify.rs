@@ -10,11 +10,11 @@ mod manifests;
 use super::Registry;
 use super::error::Error;
 use crate::store::tables::Table;
-use crate::store::{Key, KeyRange, Read, Snapshot, Value};
+use crate::store::{Key, KeyRange, Limit, Read, Snapshot, Value};
 use serde_json::json;
 
-/// How many rows are read at once.
-const PAGE_ROWS: usize = 1024;
+/// How much is read at once. Some rows are manifests of megabytes.
+const PAGE: Limit = Limit { rows: 1024, bytes: 1024 * 1024 };
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +90,11 @@ where
 {
     let mut range = KeyRange::all();
     loop {
-        let page = rows.page(table, &range, PAGE_ROWS)?;
+        let page = rows.scan(table, &range, PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
-        range = range.after(last);
-        for (key, value) in page {
+        range = range.after_bytes(last);
+        for (_, row) in page {
+            let (key, value) = row?;
             visit(key, value)?;
         }
     }

@@ -13,7 +13,7 @@ pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Roo
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
-pub use crate::meta::{KeyRange, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, records};
+pub use crate::meta::{KeyRange, Limit, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, records};
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, Stored};
 pub use recover::Recovery;

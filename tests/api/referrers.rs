@@ -211,6 +211,42 @@ fn a_page_ends_before_it_has_too_many_bytes() {
     assert_eq!(sorted(walk(&client, &image.digest, "", 2)), sorted(expected));
 }
 
+/// U+0001 is one byte, and six in JSON: clients count the latter.
+#[test]
+fn a_page_is_measured_as_it_is_sent() {
+    const PAGE_BYTES: usize = 2 << 20;
+    let server = Server::builder().env("WHARFINGER_REFERRER_ANNOTATIONS_MAX_BYTES", "1048576").start();
+    let client = server.client();
+    let image = ImageBuilder::sample(314).build();
+    client.push_blob(REPOSITORY, b"{}");
+    let mut expected = Vec::new();
+    for number in 0..6 {
+        let document = artifact(&image, SBOM, &format!("{number}{}", "\u{1}".repeat(100 << 10)));
+        document.push_document(&client, REPOSITORY, &document.digest);
+        expected.push(document.digest);
+    }
+    let first = referrers(&client, &image.digest, "");
+    assert!(first.body.len() <= PAGE_BYTES, "{} bytes", first.body.len());
+    assert_eq!(digests_in(&first).len(), 3, "and not much less");
+    assert_eq!(sorted(walk(&client, &image.digest, "", 3)), sorted(expected));
+}
+
+#[test]
+fn annotations_are_limited_as_they_are_listed() {
+    let server = Server::start();
+    let client = server.client();
+    let image = ImageBuilder::sample(315).build();
+    client.push_blob(REPOSITORY, b"{}");
+    let large = artifact(&image, SBOM, &"\u{1}".repeat(50 << 10));
+    let reply = client.push_manifest(REPOSITORY, &large.digest, OCI_MANIFEST, &large.bytes);
+    let reply = reply.expect_error(400, "MANIFEST_INVALID");
+    assert!(String::from_utf8_lossy(&reply.body).contains("at most 262144 bytes"), "{reply}");
+    let fitting = artifact(&image, SBOM, &"\u{1}".repeat(40 << 10));
+    fitting.push_document(&client, REPOSITORY, &fitting.digest);
+    let listed = client.referrers(REPOSITORY, &image.digest);
+    assert_eq!(listed[0]["annotations"]["note"], "\u{1}".repeat(40 << 10));
+}
+
 /// Follows Link to the end; every page of a filtered list says so.
 #[track_caller]
 fn walk(client: &Client, digest: &str, query: &str, size: usize) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wharfinger::meta::engine::{Engine, KeyRange, ReadRows, TableId, Verdict, WriteError};
+use wharfinger::meta::engine::{Engine, KeyRange, Limit, ReadRows, TableId, Verdict, WriteError};
 
 use crate::random::Random;
 
@@ -110,7 +110,8 @@ impl Writer {
         let mut found = Rows::new();
         for table in TABLES {
             let range = KeyRange { start: vec![self.number], end: Some(vec![self.number + 1]) };
-            let page = rows.range(table, &range, usize::MAX).map_err(|error| error.to_string())?;
+            let page =
+                rows.range(table, &range, Limit::rows(usize::MAX)).map_err(|error| error.to_string())?;
             found.extend(page.into_iter().map(|(key, value)| ((table, key), value)));
         }
         Ok(found)

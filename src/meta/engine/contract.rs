@@ -1,7 +1,7 @@
 //! What every engine has to do, run against the redb engine in memory.
 
 use super::redb::RedbEngine;
-use super::{Engine, KeyRange, ReadRows, TableId, Verdict, WriteError};
+use super::{Engine, KeyRange, Limit, ReadRows, TableId, Verdict, WriteError};
 use ::redb::backends::InMemoryBackend;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ fn engine() -> Arc<RedbEngine> {
 }
 
 fn all(rows: &dyn ReadRows, table: TableId) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    rows.range(table, &KeyRange::all(), usize::MAX).unwrap().into_iter().collect()
+    rows.range(table, &KeyRange::all(), Limit::rows(usize::MAX)).unwrap().into_iter().collect()
 }
 
 #[test]
@@ -40,6 +40,31 @@ fn a_kept_write_is_seen_and_an_undone_one_is_not() {
     let after = engine.snapshot().unwrap();
     assert_eq!(after.get(TableId::Tag, b"a").unwrap(), Some(b"1".to_vec()));
     assert_eq!(after.get(TableId::Blob, b"b").unwrap(), None);
+}
+
+#[test]
+fn a_range_ends_by_rows_or_bytes_and_never_before_its_first() {
+    let engine = engine();
+    engine
+        .write(Box::new(|rows| {
+            for (key, size) in [(b"a", 10), (b"b", 10), (b"c", 1000), (b"d", 1)] {
+                rows.put(TableId::Tag, key, &vec![0; size]).unwrap();
+            }
+            Verdict::Keep
+        }))
+        .unwrap();
+    let snapshot = engine.snapshot().unwrap();
+    let keys = |range: &KeyRange, rows, bytes| {
+        let found = snapshot.range(TableId::Tag, range, Limit { rows, bytes }).unwrap();
+        String::from_utf8(found.into_iter().flat_map(|(key, _)| key).collect()).unwrap()
+    };
+    assert_eq!(keys(&KeyRange::all(), 9, usize::MAX), "abcd");
+    assert_eq!(keys(&KeyRange::all(), 1, usize::MAX), "a");
+    assert_eq!(keys(&KeyRange::all(), 9, 21), "a");
+    assert_eq!(keys(&KeyRange::all(), 9, 22), "ab");
+    assert_eq!(keys(&KeyRange::all(), 9, 0), "a");
+    assert_eq!(keys(&KeyRange::all().after_bytes(b"b"), 9, 100), "c");
+    assert_eq!(keys(&KeyRange::all(), 0, 100), "");
 }
 
 #[test]
@@ -156,7 +181,7 @@ proptest! {
             prop_assert_eq!(all(&*engine.snapshot().unwrap(), TableId::Tag), model.clone());
         }
         let range = KeyRange { start: vec![2], end: Some(vec![6]) };
-        let page = engine.snapshot().unwrap().range(TableId::Tag, &range, 2).unwrap();
+        let page = engine.snapshot().unwrap().range(TableId::Tag, &range, Limit::rows(2)).unwrap();
         let expected = model.range(vec![2]..vec![6]).take(2).map(|(k, v)| (k.clone(), v.clone()));
         let expected: Vec<_> = expected.collect();
         prop_assert_eq!(page, expected);

@@ -142,8 +142,14 @@ impl KeyRange {
 
     /// The part of this range that lies behind `key`.
     #[must_use]
-    pub fn after(mut self, key: &impl super::key::Key) -> Self {
-        let mut start = key.to_key();
+    pub fn after(self, key: &impl super::key::Key) -> Self {
+        self.after_bytes(&key.to_key())
+    }
+
+    /// The part of this range that lies behind the key with these bytes.
+    #[must_use]
+    pub fn after_bytes(mut self, key: &[u8]) -> Self {
+        let mut start = key.to_vec();
         // The smallest byte string above a key is the key and a zero.
         start.push(0);
         self.start = self.start.max(start);
@@ -168,6 +174,23 @@ impl KeyRange {
     }
 }
 
+/// How much is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// No more rows than these.
+    pub rows: usize,
+    /// No more rows once they have so many bytes. The first comes whatever its size is.
+    pub bytes: usize,
+}
+
+impl Limit {
+    /// So many rows, for tables whose rows are small.
+    #[must_use]
+    pub const fn rows(rows: usize) -> Self {
+        Self { rows, bytes: usize::MAX }
+    }
+}
+
 /// The smallest byte string above all that begin with `prefix`; none above a run of 0xff.
 fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
@@ -186,8 +209,8 @@ pub trait ReadRows {
         keys.iter().map(|key| self.get(table, key)).collect()
     }
 
-    /// At most `limit` rows of `range`, in the order of their keys.
-    fn range(&self, table: TableId, range: &KeyRange, limit: usize) -> Result<Vec<Row>, EngineError>;
+    /// The first rows of `range`, in the order of their keys, as many as `limit` says.
+    fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
 }
 
 /// Changing rows. What is written is at once visible to the same write, and to nobody else before the commit.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use wharfinger::meta::engine::redb::RedbEngine;
-use wharfinger::meta::engine::{Engine, EngineError, KeyRange, ReadRows, TableId, Verdict, WriteError};
+use wharfinger::meta::engine::{
+    Engine, EngineError, KeyRange, Limit, ReadRows, TableId, Verdict, WriteError,
+};
 
 use super::device::{Device, Lack};
 use crate::power::disk::{Disk, Sync};
@@ -213,7 +215,7 @@ fn put(ledger: &Ledger, key: u8, length: usize) -> Result<(), WriteError> {
 }
 
 fn keys(rows: &dyn ReadRows) -> Result<Vec<u8>, EngineError> {
-    let rows = rows.range(TableId::Tag, &KeyRange::all(), usize::MAX)?;
+    let rows = rows.range(TableId::Tag, &KeyRange::all(), Limit::rows(usize::MAX))?;
     Ok(rows.into_iter().map(|(key, _)| key[0]).collect())
 }
 

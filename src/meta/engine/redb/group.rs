@@ -1,7 +1,7 @@
 //! A redb write transaction as rows, with the list that undoes one closure of the group alone.
 
 use super::super::changes::Changes;
-use super::super::{EngineError, KeyRange, ReadRows, Row, TableId, WriteRows};
+use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId, WriteRows};
 use super::snapshot::read_range;
 use super::{definition, storage};
 use ::redb::{ReadableTable, Table, WriteTransaction};
@@ -52,7 +52,7 @@ impl ReadRows for GroupRows<'_> {
         Ok(value.map(|guard| guard.value().to_vec()))
     }
 
-    fn range(&self, table: TableId, range: &KeyRange, limit: usize) -> Result<Vec<Row>, EngineError> {
+    fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
         read_range(&self.tables[table.index()], range, limit)
     }
 }

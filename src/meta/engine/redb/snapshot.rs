@@ -1,6 +1,6 @@
 //! A redb read transaction as rows.
 
-use super::super::{EngineError, KeyRange, ReadRows, Row, TableId};
+use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId};
 use super::ledger::Ledger;
 use super::{definition, storage};
 use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
@@ -73,25 +73,30 @@ impl ReadRows for RedbSnapshot {
         })
     }
 
-    fn range(&self, table: TableId, range: &KeyRange, limit: usize) -> Result<Vec<Row>, EngineError> {
+    fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
         self.read(table, |rows| read_range(rows, range, limit))
     }
 }
 
-/// At most `limit` rows of `range`, in the order of their keys.
+/// The first rows of `range`, in the order of their keys.
 pub fn read_range(
     table: &impl ReadableTable<&'static [u8], &'static [u8]>,
     range: &KeyRange,
-    limit: usize,
+    limit: Limit,
 ) -> Result<Vec<Row>, EngineError> {
     if range.is_empty() {
         return Ok(Vec::new());
     }
     let start = Bound::Included(range.start.as_slice());
     let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rows = Vec::new();
-    for row in table.range::<&[u8]>((start, end)).map_err(storage)?.take(limit) {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut bytes = 0_usize;
+    for row in table.range::<&[u8]>((start, end)).map_err(storage)?.take(limit.rows) {
         let (key, value) = row.map_err(storage)?;
+        bytes = bytes.saturating_add(key.value().len() + value.value().len());
+        if bytes > limit.bytes && !rows.is_empty() {
+            break;
+        }
         rows.push((key.value().to_vec(), value.value().to_vec()));
     }
     Ok(rows)
