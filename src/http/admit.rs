@@ -10,6 +10,12 @@ use crate::registry::Error;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method, StatusCode, Uri};
 
+/// The longest path and query. No name or digest comes near it; a query may set many tags at once.
+const URI_MAX_BYTES: usize = 32 * 1024;
+
+/// What an end-point can be asked to do, and the right that each asks for.
+pub type Methods = &'static [(Method, Action)];
+
 /// A request that may be served.
 pub struct Admitted {
     /// What it is for.
@@ -20,6 +26,11 @@ pub struct Admitted {
 
 /// Reads the head of a request, and refuses what can be refused by that alone.
 pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, ApiError> {
+    let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
+    if uri_bytes > URI_MAX_BYTES {
+        let message = format!("the URI has {uri_bytes} bytes: expected at most {URI_MAX_BYTES}");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::Unsupported, &message));
+    }
     let Some(route) = route::parse(uri.path())? else {
         let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
@@ -38,18 +49,19 @@ pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
 }
 
 /// The methods of each end-point and the right that each asks for. What stands here is all there is.
-fn methods(route: &Route) -> &'static [(Method, Action)] {
-    const READ: &[(Method, Action)] = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
-    const MANIFEST: &[(Method, Action)] = &[
+#[must_use]
+pub fn methods(route: &Route) -> Methods {
+    const READ: Methods = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
+    const MANIFEST: Methods = &[
         (Method::GET, Action::Pull),
         (Method::HEAD, Action::Pull),
         (Method::PUT, Action::Push),
         (Method::DELETE, Action::Delete),
     ];
-    const BLOB: &[(Method, Action)] =
+    const BLOB: Methods =
         &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
-    const UPLOADS: &[(Method, Action)] = &[(Method::POST, Action::Push)];
-    const UPLOAD: &[(Method, Action)] = &[
+    const UPLOADS: Methods = &[(Method::POST, Action::Push)];
+    const UPLOAD: Methods = &[
         (Method::GET, Action::Push),
         (Method::HEAD, Action::Push),
         (Method::PATCH, Action::Push),
@@ -69,15 +81,15 @@ fn action(route: &Route, method: &Method) -> Option<Action> {
     methods(route).iter().find(|(allowed, _)| allowed == method).map(|&(_, action)| action)
 }
 
-/// The methods of a route, as an `Allow` header has them.
+/// The names of the methods, as an `Allow` header has them, but for one.
 #[must_use]
-pub fn allowed(route: &Route) -> String {
-    let names: Vec<_> = methods(route).iter().map(|(method, _)| method.as_str()).collect();
-    names.join(", ")
+pub fn allowed(methods: Methods, but: Option<&Method>) -> String {
+    let others = methods.iter().map(|(method, _)| method).filter(|method| Some(*method) != but);
+    others.map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn method_not_allowed(route: &Route, method: &Method) -> ApiError {
-    let allow = allowed(route);
+    let allow = allowed(methods(route), None);
     let message = format!("{method} is not supported here, only {allow}");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, &message)
         .with_header(header::ALLOW, allow)

@@ -1,7 +1,7 @@
 //! From a request to its answer: the path is read, the caller's right to it checked, the handler run, and
 //! every answer gets its request id.
 
-use super::admit::{Admitted, admit, allowed, decisive, impossible_tag};
+use super::admit::{Admitted, admit, allowed, decisive, impossible_tag, methods};
 use super::error::{ApiError, Code};
 use super::query::Query;
 use super::reply::NAMESPACE;
@@ -164,13 +164,18 @@ async fn dispatch(
     let method = request.method().clone();
     let admitted = admit(&state, &method, request.uri(), request.headers())?;
     let Admitted { route, query } = admitted;
+    let methods = methods(&route);
     if method == Method::OPTIONS {
-        let allow = allowed(&route);
+        let allow = allowed(methods, None);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
     let namespace = namespace(&query, &method);
     let call = Call { state, request, query };
-    let mut response = handle(&call, route, &method, body).await?;
+    let mut response = handle(&call, route, &method, body).await.map_err(|error| {
+        // The end-point has the method, and what stands there now does not allow it.
+        let is_refused = error.refuses_method();
+        if is_refused { error.with_header(header::ALLOW, allowed(methods, Some(&method))) } else { error }
+    })?;
     if let Some(namespace) = namespace {
         response.headers_mut().insert(NAMESPACE, namespace);
     }

@@ -145,11 +145,11 @@ impl Drop for Receiving {
     }
 }
 
-/// Reads a whole body into memory, up to a limit.
+/// Reads the whole body of a manifest into memory, up to a limit.
 pub async fn collect(body: &mut Payload, max_bytes: u64) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| broken(&error))?;
+        let piece = piece.map_err(|error| broken_off(&error, Code::ManifestInvalid))?;
         if (bytes.len() + piece.len()) as u64 > max_bytes {
             return Err(Error::ManifestTooLarge { max_bytes }.into());
         }
@@ -173,8 +173,12 @@ pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) {
 }
 
 fn broken(error: &actix_web::error::PayloadError) -> ApiError {
+    broken_off(error, Code::BlobUploadInvalid)
+}
+
+fn broken_off(error: &actix_web::error::PayloadError, code: Code) -> ApiError {
     let message = format!("the request's body ended before its end: {error}");
-    ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, &message)
+    ApiError::new(StatusCode::BAD_REQUEST, code, &message)
 }
 
 type Pieces = BoxStream<'static, std::io::Result<Bytes>>;

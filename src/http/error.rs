@@ -129,6 +129,12 @@ impl ApiError {
         self
     }
 
+    /// Whether the method is what is refused: such an answer has to name those that are allowed.
+    #[must_use]
+    pub fn refuses_method(&self) -> bool {
+        self.status == StatusCode::METHOD_NOT_ALLOWED
+    }
+
     /// Whether this is a refusal of that code.
     #[must_use]
     pub fn is(&self, code: Code) -> bool {
@@ -231,8 +237,10 @@ impl From<Error> for ApiError {
                     .with_detail(json!({"offset": offset}))
             }
             Error::InUse { needed_by, .. } => refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported)
-                .with_detail(json!({"needed_by": needed_by}))
-                .with_header(header::ALLOW, "GET, HEAD"),
+                .with_detail(json!({"needed_by": needed_by})),
+            Error::TooManyTags { max, .. } => {
+                refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported).with_detail(json!({"max": max}))
+            }
             // Docker tries a 5xx again and again; the disk is as full the next time.
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),

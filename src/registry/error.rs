@@ -138,6 +138,19 @@ pub enum Error {
         /// The room that was asked for, as far as that is known.
         announced: u64,
     },
+    /// A manifest has more tags than can go with it at once.
+    #[error(
+        "{digest} has more than {max} tags in {repository}, which cannot all go at once: delete some of them \
+         by their names first"
+    )]
+    TooManyTags {
+        /// The repository.
+        repository: RepositoryName,
+        /// What was to be deleted.
+        digest: Digest,
+        /// How many tags can go at once.
+        max: usize,
+    },
     /// Ledger or files failed, or there is no room.
     #[error(transparent)]
     Store(#[from] StoreError),

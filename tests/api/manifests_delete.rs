@@ -1,5 +1,7 @@
 //! DELETE of manifests, by tag and by digest.
 
+use crate::support::builders::OCI_INDEX;
+use crate::support::raw::Connection;
 use crate::support::{ImageBuilder, IndexBuilder, Server, bytes};
 
 const REPOSITORY: &str = "deletes";
@@ -76,12 +78,49 @@ fn a_child_of_a_living_index_stays() {
             let reply = client.delete_manifest(REPOSITORY, &child.digest).expect_error(405, "UNSUPPORTED");
             let detail = reply.oci_errors()[0]["detail"].to_string();
             assert!(detail.contains(&index.digest), "the detail names the index: {reply}");
+            assert_eq!(reply.header("allow"), "GET, HEAD, PUT");
             child.assert_pullable(&client, REPOSITORY, &child.digest);
         }
         client.delete_manifest(REPOSITORY, "amd").expect_status(202);
         client.delete_manifest(REPOSITORY, &index.digest).expect_status(202);
         client.delete_manifest(REPOSITORY, &amd.digest).expect_status(202);
         client.delete_manifest(REPOSITORY, &arm.digest).expect_status(202);
+    }
+}
+
+/// An index that comes to list the manifest meanwhile is before all of the deletion or after all of it.
+#[test]
+fn all_of_very_many_tags_go_or_none() {
+    const TAGS: usize = 1100;
+    let server = Server::builder().env("WHARFINGER_PAGE_MAX", "2000").start();
+    let client = server.client();
+    let child = ImageBuilder::sample(264).build();
+    child.push_untagged(&client, REPOSITORY);
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let (server, child) = (&server, &child);
+            scope.spawn(move || {
+                let client = server.client();
+                for number in (part..TAGS).step_by(8) {
+                    child.push_document(&client, REPOSITORY, &format!("v{number}"));
+                }
+            });
+        }
+    });
+    let index = IndexBuilder::oci().child(&child).build();
+    let (mut deleting, mut pushing) = (Connection::open(server.addr()), Connection::open(server.addr()));
+    deleting.send_head("DELETE", &format!("/v2/{REPOSITORY}/manifests/{}", child.digest), &[]);
+    let headers = [format!("Content-Type: {OCI_INDEX}"), format!("Content-Length: {}", index.bytes.len())];
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    pushing.send_head("PUT", &format!("/v2/{REPOSITORY}/manifests/multi"), &headers).send(&index.bytes);
+    let (deleted, pushed) = (deleting.reply("DELETE"), pushing.reply("PUT"));
+    if deleted.status == 202 {
+        pushed.expect_error(400, "MANIFEST_BLOB_UNKNOWN");
+        client.get(&format!("/v2/{REPOSITORY}/tags/list")).expect_status(404);
+    } else {
+        deleted.expect_error(405, "UNSUPPORTED");
+        pushed.expect_status(201);
+        assert_eq!(client.tags(REPOSITORY).len(), TAGS + 1, "all are there, and the index");
     }
 }
 
