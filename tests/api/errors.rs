@@ -97,6 +97,51 @@ fn allow_names_what_works() {
 }
 
 #[test]
+fn a_uri_that_is_too_long_is_said_to_be() {
+    let server = Server::start();
+    let (name, digest) = ("x".repeat(40_000), bytes::digest_of_nothing_here());
+    for path in [
+        format!("/{name}"),
+        format!("/v2/{name}"),
+        format!("/v2/{name}/tags/list"),
+        format!("/v2/x/manifests/{name}"),
+        format!("/v2/x/blobs/uploads/?digest={name}"),
+        format!("/v2/x/referrers/{digest}?artifactType={name}"),
+        format!("/v2/?{name}"),
+    ] {
+        for method in ["GET", "HEAD", "PUT", "OPTIONS", "BREW"] {
+            let mut connection = Connection::open(server.addr());
+            let reply = connection.send_head(method, &path, &[]).reply(method).expect_status(414);
+            if method != "HEAD" {
+                assert_eq!(reply.oci_error(), "UNSUPPORTED");
+            }
+            assert_eq!(connection.send_head("GET", "/v2/", &[]).reply("GET").status, 200);
+        }
+    }
+    let fitting = format!("/v2/_catalog?n=1&{}", "x".repeat(32_000));
+    server.client().get(&fitting).expect_status(200);
+}
+
+/// docs/errors.md says so: these heads are refused before there is a request to answer.
+#[test]
+fn a_head_that_cannot_be_read_is_answered_without_a_word() {
+    let server = Server::builder().env("WHARFINGER_HEAD_READ_SECS", "1").start();
+    let target = "x".repeat(70_000);
+    let header = format!("X-Long: {}", "x".repeat(140_000));
+    for (head, expected) in [
+        (format!("GET /v2/{target} HTTP/1.1\r\nHost: x\r\n\r\n"), 400),
+        ("GET /v2/ HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400),
+        (format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n"), 431),
+        ("GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_owned(), 408),
+    ] {
+        let mut connection = Connection::open(server.addr());
+        let reply = connection.send(head.as_bytes()).reply("GET");
+        assert_eq!((reply.status, reply.body.len()), (expected, 0), "{}", &head[..40]);
+        connection.expect_closed();
+    }
+}
+
+#[test]
 fn every_answer_has_a_request_id_of_its_own() {
     let server = Server::start();
     let client = server.client();

@@ -175,6 +175,15 @@ fn an_endless_body_is_not_taken() {
 }
 
 #[test]
+fn a_body_that_breaks_off_is_no_manifest() {
+    let server = Server::start();
+    let mut connection = Connection::open(server.addr());
+    let headers = ["Content-Length: 100", "Content-Type: application/vnd.oci.image.manifest.v1+json"];
+    connection.send_head("PUT", "/v2/strict/manifests/v1", &headers).send(b"{").end_sending();
+    connection.reply("PUT").expect_error(400, "MANIFEST_INVALID");
+}
+
+#[test]
 fn four_megabytes_are_a_manifest() {
     let server = Server::start();
     let client = server.client();

@@ -100,6 +100,12 @@ impl Connection {
         std::mem::take(&mut self.pending)
     }
 
+    /// Says that nothing more comes, and goes on reading.
+    pub fn end_sending(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).ok();
+        self
+    }
+
     /// Breaks the connection off, with whatever was announced still missing.
     pub fn break_off(&mut self) {
         self.stream.shutdown(Shutdown::Both).ok();
