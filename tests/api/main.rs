@@ -15,6 +15,7 @@ mod leases;
 mod linearizable;
 mod links;
 mod lists;
+mod log;
 mod manifests_delete;
 mod manifests_kinds;
 mod manifests_push;
