@@ -72,7 +72,7 @@ pub enum FieldError {
 /// A descriptor as it was written. The required fields are read as any value, so that what is wrong with
 /// them is said with their path, which serde does not know.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a descriptor, which is an object")]
 pub(super) struct RawDescriptor {
     media_type: Option<Value>,
     digest: Option<Value>,
