@@ -67,8 +67,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run again
-    /// where that state could not be read to the end.
+    /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run
+    /// again where that state could not be read to the end.
     pub fn read<T, E: From<StoreError>>(&self, read: impl Fn(&Snapshot) -> Result<T, E>) -> Result<T, E> {
         for _ in 1..READS_MAX {
             let snapshot = self.snapshot()?;
