@@ -1,18 +1,20 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
 use super::staging::remove_if_there;
-use super::{Location, is_full, synced};
+use super::{Location, is_full, lock, synced};
 use crate::oci::{Algorithm, SessionId};
-use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The ledger's file.
 const LEDGER: &str = "ledger/ledger.redb";
 /// A ledger that is being made: it has no name that anybody looks for until it is whole.
 const NEW_LEDGER: &str = "ledger/ledger.redb.new";
+/// The file that is linked at each start to see whether that works, in uploads/ and blobs/<algorithm>/. One
+/// that is left there was cut off.
+pub(super) const PROBE: &str = "link-probe";
 /// Only the owner reads what is stored.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Only the owner reads what is stored.
@@ -22,15 +24,12 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenDirError {
     /// Another process holds the lock.
-    #[error(
-        "{dir} is in use by process {pid}; stop that one first (kill {pid}), or choose another directory \
-         with --data"
-    )]
+    #[error("{dir} is in use by {holder}, or choose another directory with --data")]
     Held {
         /// The directory.
         dir: PathBuf,
-        /// Who holds it.
-        pid: String,
+        /// Who holds it and what to do about it.
+        holder: String,
     },
     /// There is nothing at the path, and the command does not make a new registry.
     #[error(
@@ -51,10 +50,13 @@ pub enum OpenDirError {
     /// we write.
     #[error("{0} is a symbolic link; nothing inside the data directory may be one: put the real thing there")]
     SymbolicLink(PathBuf),
+    /// Something else stands where a directory of ours belongs.
+    #[error("{0} is not a directory, and one of the registry's belongs there: move it away")]
+    NotADirectory(PathBuf),
     /// uploads/ and blobs/ cannot share files by hard links.
     #[error(
-        "{uploads} and {blobs} are on different file systems; a finished upload is linked from one into the \
-         other, so keep both on one file system (mount the whole data directory, not a part of it)"
+        "{uploads} and {blobs} are on different file systems or mounts; a finished upload is linked from one \
+         into the other, so keep both on one file system (mount the whole data directory, not a part of it)"
     )]
     FileSystems {
         /// Where uploads are staged.
@@ -79,14 +81,14 @@ impl DataDir {
         if !create && !root.join(LEDGER).is_file() {
             return Err(OpenDirError::Absent(root.to_path_buf()));
         }
-        make_directory(root, true)?;
-        let lock = take_lock(root)?;
+        make_root(root)?;
+        let lock = lock::take(root)?;
         let dir = Self { root: root.to_path_buf(), _lock: lock };
         dir.make_layout().map_err(|error| match error {
             MakeError::Refused(refusal) => refusal,
             MakeError::Io(path, source) => io_refusal(&path, source),
         })?;
-        dir.check_file_systems()?;
+        dir.check_links()?;
         Ok(dir)
     }
 
@@ -159,13 +161,13 @@ impl DataDir {
 
     fn make_layout(&self) -> Result<(), MakeError> {
         for part in ["ledger", "uploads", "blobs"] {
-            make_directory(&self.root.join(part), false)?;
+            make_directory(&self.root.join(part))?;
         }
         for algorithm in Algorithm::ALL {
             let directory = self.blobs().join(algorithm.as_str());
-            let mut made = make_directory(&directory, false)?;
+            let mut made = make_directory(&directory)?;
             for prefix in 0..=255_u8 {
-                made |= make_directory(&directory.join(format!("{prefix:02x}")), false)?;
+                made |= make_directory(&directory.join(format!("{prefix:02x}")))?;
             }
             if made {
                 sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
@@ -177,17 +179,43 @@ impl DataDir {
         Ok(())
     }
 
-    fn check_file_systems(&self) -> Result<(), OpenDirError> {
-        let device =
-            |path: &Path| path.metadata().map(|found| found.dev()).map_err(|source| io_refusal(path, source));
-        let (uploads, blobs) = (self.uploads(), self.blobs());
-        let blobs_device = device(&blobs)?;
-        let mut same = device(&uploads)? == blobs_device;
+    /// Links a file from uploads/ into blobs/ as finished uploads are. Devices do not tell: two mounts of one
+    /// file system have the same, and no link goes from one to the other.
+    fn check_links(&self) -> Result<(), OpenDirError> {
+        let from = self.uploads().join(PROBE);
         for algorithm in Algorithm::ALL {
-            same &= device(&blobs.join(algorithm.as_str()))? == blobs_device;
+            let to = self.blobs().join(algorithm.as_str()).join(PROBE);
+            let linked = probe(&from, &to);
+            for path in [&to, &from] {
+                remove_if_there(path).map_err(|source| io_refusal(path, source))?;
+            }
+            match linked {
+                Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                    let (uploads, blobs) = (self.uploads(), self.blobs());
+                    return Err(OpenDirError::FileSystems { uploads, blobs });
+                }
+                // It starts on a full disk; whether links work is found out at the next start.
+                Err(error) if is_full(&error) => {
+                    log::warn!("whether {} can be linked to is not known: {error}", to.display());
+                }
+                outcome => outcome.map_err(|source| link_refusal(&to, source))?,
+            }
         }
-        if same { Ok(()) } else { Err(OpenDirError::FileSystems { uploads, blobs }) }
+        Ok(())
     }
+}
+
+/// Makes a file and gives it a second name. What a start that was cut off left there is gone first.
+fn probe(from: &Path, to: &Path) -> io::Result<()> {
+    remove_if_there(to)?;
+    remove_if_there(from)?;
+    options().create_new(true).open(from)?;
+    fs::hard_link(from, to)
+}
+
+fn link_refusal(path: &Path, source: io::Error) -> OpenDirError {
+    let advice = "finished uploads are linked there: choose a file system with hard links with --data";
+    OpenDirError::Io { path: path.to_path_buf(), source, advice }
 }
 
 enum MakeError {
@@ -201,7 +229,7 @@ impl From<OpenDirError> for MakeError {
     }
 }
 
-fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
+pub(super) fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
     let advice = match source.kind() {
         ErrorKind::PermissionDenied => {
             "give it to the user that runs the registry (chown -R), or choose another directory with --data"
@@ -213,55 +241,47 @@ fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
     OpenDirError::Io { path: path.to_path_buf(), source, advice }
 }
 
-/// Makes a directory of ours unless it is there, and says whether it did. `with_parents`: also those above,
-/// as `mkdir -p` does.
-fn make_directory(path: &Path, with_parents: bool) -> Result<bool, OpenDirError> {
-    if !with_parents {
-        refuse_link(path)?;
+/// Makes the data directory unless it is there, and those above it, as `mkdir -p` does, each with its name
+/// made durable: all that is acknowledged is below them.
+fn make_root(root: &Path) -> Result<(), OpenDirError> {
+    if root.is_dir() {
+        return Ok(());
     }
-    if path.is_dir() {
-        return Ok(false);
+    if root.exists() {
+        return Err(OpenDirError::NotADirectory(root.to_path_buf()));
     }
-    let mut builder = DirBuilder::new();
-    builder.mode(DIRECTORY_MODE).recursive(with_parents);
-    match builder.create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_refusal(path, error)),
-        _ => Ok(true),
+    let above = root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir());
+    let missing: Vec<&Path> = above.collect();
+    let make = |path: &Path| {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_directory(parent.unwrap_or(Path::new(".")))
+    };
+    missing.into_iter().rev().try_for_each(make).map_err(|source| io_refusal(root, source))
+}
+
+/// Makes a directory of ours unless it is there, and says whether it did.
+fn make_directory(path: &Path) -> Result<bool, OpenDirError> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
+        Ok(found) if found.is_dir() => Ok(false),
+        Ok(_) => Err(OpenDirError::NotADirectory(path.to_path_buf())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let made = DirBuilder::new().mode(DIRECTORY_MODE).create(path);
+            made.map(|()| true).map_err(|source| io_refusal(path, source))
+        }
+        Err(error) => Err(io_refusal(path, error)),
     }
 }
 
-fn refuse_link(path: &Path) -> Result<(), OpenDirError> {
+pub(super) fn refuse_link(path: &Path) -> Result<(), OpenDirError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
         _ => Ok(()),
     }
-}
-
-/// Takes the lock on DATA/LOCK and writes our process id into it.
-fn take_lock(root: &Path) -> Result<File, OpenDirError> {
-    let path = root.join("LOCK");
-    refuse_link(&path)?;
-    let mut file =
-        options().create(true).truncate(false).open(&path).map_err(|source| io_refusal(&path, source))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        // The holder writes its id right after it took the lock; between the two the file is empty or old.
-        drop(file.read_to_string(&mut pid));
-        let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-        return Err(OpenDirError::Held { dir: root.to_path_buf(), pid });
-    }
-    let write = |file: &mut File| {
-        file.rewind()?;
-        let words = format!("{}\n", std::process::id());
-        file.write_all(words.as_bytes())?;
-        file.set_len(words.len() as u64)
-    };
-    match write(&mut file) {
-        // It is there for people: a full disk is no reason not to start.
-        Err(error) if is_full(&error) => log::warn!("{} does not say who holds it: {error}", path.display()),
-        outcome => outcome.map_err(|source| io_refusal(&path, source))?,
-    }
-    Ok(file)
 }
 
 /// How a file of ours is opened: for reading and writing, only for its owner, never through a link.

@@ -1,7 +1,7 @@
 //! What lies in the data directory, for the start and for `verify`.
 
 use super::Location;
-use super::data_dir::{DataDir, options, sync_directory};
+use super::data_dir::{DataDir, PROBE, options, sync_directory};
 use super::staging::remove_if_there;
 use crate::oci::{Algorithm, Digest, SessionId};
 use std::fs;
@@ -47,11 +47,14 @@ fn strangers_of(directory: &Path, known: impl Fn(&str) -> bool) -> io::Result<Ve
 }
 
 impl DataDir {
-    /// Lists uploads/.
+    /// Lists uploads/, but for what the next start takes away.
     pub fn list_uploads(&self) -> io::Result<Vec<UploadEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.uploads())? {
             let entry = entry?;
+            if entry.file_name() == PROBE {
+                continue;
+            }
             let size = entry.metadata()?.len();
             let parsed = entry.file_name().to_str().and_then(|name| parse_upload(name, size));
             entries.push(parsed.unwrap_or_else(|| UploadEntry::Foreign(entry.path())));
@@ -85,7 +88,8 @@ impl DataDir {
         let is_algorithm = |name: &str| Algorithm::ALL.into_iter().any(|known| known.as_str() == name);
         let mut strangers = strangers_of(&self.blobs(), is_algorithm)?;
         for algorithm in Algorithm::ALL {
-            strangers.extend(strangers_of(&self.blobs().join(algorithm.as_str()), is_prefix)?);
+            let is_known = |name: &str| is_prefix(name) || name == PROBE;
+            strangers.extend(strangers_of(&self.blobs().join(algorithm.as_str()), is_known)?);
         }
         Ok(strangers)
     }

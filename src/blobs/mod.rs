@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 mod data_dir;
 mod listing;
 mod location;
+mod lock;
 mod reader;
 mod room;
 mod staging;

@@ -8,6 +8,7 @@ mod blob_ranges;
 mod blobs;
 mod conditions;
 mod configuration;
+mod data_dir;
 mod errors;
 mod extensions;
 mod hostile;

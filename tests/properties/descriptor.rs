@@ -9,8 +9,8 @@ pub fn check(bytes: &[u8]) {
     let label = &descriptor.media_type;
     assert!((1..=255).contains(&label.len()));
     assert!(label.bytes().all(|byte| matches!(byte, b' '..=b'~')));
-    // What is skipped here need not be UTF-8, and a list is taken for the fields in order: in a manifest, both
-    // were refused before.
+    // What is skipped here need not be UTF-8, and a list is taken for the fields in order: in a manifest
+    // both were refused before.
     let value = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     if value.is_object() {
         assert_eq!(value["mediaType"], label.as_str());

@@ -1,0 +1,128 @@
+//! What a data directory has to be, and what is said where it is not.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::support::process::{Finished, program, run, wait_for};
+use crate::support::skip::skip;
+use crate::support::{ImageBuilder, Server};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// Starts a server on the directory, which has to be refused.
+#[track_caller]
+fn refused(data: &Path) -> Finished {
+    run(&["serve", "--data", text(data), "--listen", "127.0.0.1:0"], &[]).expect_code(2)
+}
+
+/// The stopped data directory of a server with an image.
+fn used(seed: u64) -> Server {
+    let mut server = Server::start();
+    ImageBuilder::sample(seed).build().push(&server.client(), "kept", "v1");
+    assert!(server.stop().success());
+    server
+}
+
+#[test]
+fn a_file_in_the_place_of_a_directory_is_named() {
+    for part in ["uploads", "blobs", "ledger", "blobs/sha256", "blobs/sha512/ff"] {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let place = home.path().join("data").join(part);
+        fs::create_dir_all(place.parent().expect("a directory")).expect("made");
+        fs::write(&place, "in the way").expect("a file");
+        refused(&home.path().join("data")).expect_words(text(&place)).expect_words("is not a directory");
+        assert_eq!(fs::read(&place).expect("it is still there"), b"in the way");
+    }
+}
+
+#[test]
+fn who_holds_the_lock_is_named_only_when_it_is_certain() {
+    let server = used(610);
+    let path = server.data().join("LOCK");
+    let lock = File::options().write(true).open(&path).expect("LOCK");
+    flock(&lock, FlockOperation::LockExclusive).expect("nobody has it");
+    // As between a start's lock and its word: the file still names an earlier process.
+    fs::write(&path, "1\n").expect("written");
+    let said = refused(server.data()).expect_words("in use").expect_words("fuser").words();
+    assert!(!said.contains("kill"), "{said}");
+    fs::write(&path, format!("{}\n", std::process::id())).expect("written");
+    refused(server.data()).expect_words(&format!("kill {}", std::process::id()));
+}
+
+#[test]
+fn what_a_start_that_was_cut_off_left_of_its_probe_is_taken_away() {
+    let mut server = used(611);
+    let leftovers = ["uploads/link-probe", "blobs/sha256/link-probe", "blobs/sha512/link-probe"];
+    for path in leftovers {
+        fs::write(server.data().join(path), "").expect("a file");
+    }
+    server.verify();
+    server.restart();
+    for path in leftovers {
+        assert!(!server.data().join(path).exists(), "{path}");
+    }
+}
+
+/// Two mounts of one file system have the same device number, and no link goes from one to the other.
+#[test]
+fn a_mount_within_is_refused() {
+    const TEST: &str = "api: data_dir::a_mount_within_is_refused";
+    let own = ["--mount", "--propagation", "private"];
+    let tried = Command::new("unshare").args(own).args(["mount", "--bind", "/tmp", "/tmp"]).output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        return skip(TEST, &format!("it needs to be root and allowed to mount: {tried:?}"));
+    }
+    let server = used(612);
+    for part in ["uploads", "blobs", "blobs/sha512"] {
+        let script =
+            "mount --bind \"$1/$2\" \"$1/$2\" && exec \"$0\" serve --data \"$1\" --listen 127.0.0.1:0";
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let log = home.path().join("log");
+        let mut child = Command::new("unshare")
+            .args(own)
+            .args(["sh", "-c", script, env!("CARGO_BIN_EXE_wharfinger"), text(server.data()), part])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("a file for its log"))
+            .spawn()
+            .expect("unshare");
+        let status = wait_for(&mut child, "the server to refuse");
+        let said = fs::read_to_string(&log).expect("its log");
+        assert_eq!(status.code(), Some(2), "{part}: {said}");
+        assert!(said.contains("one file system (mount the whole data directory"), "{part}: {said}");
+    }
+}
+
+/// All that is acknowledged is below the directory, so its own name has to be as durable.
+#[test]
+fn every_directory_that_is_made_is_synced_where_it_is_named() {
+    const TEST: &str = "api: data_dir::every_directory_that_is_made_is_synced_where_it_is_named";
+    let tried = Command::new("strace").args(["-f", "true"]).output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        return skip(TEST, &format!("it needs strace, and to be allowed to trace: {tried:?}"));
+    }
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let root = home.path().canonicalize().expect("a real path");
+    let (data, trace) = (root.join("a/b/data"), root.join("trace"));
+    // It ends by itself: no address is left to listen on once the directory is made.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-e", "trace=fsync", "-o", text(&trace)]);
+    let serve = program(&root);
+    command.arg(serve.get_program()).args(["serve", "--data", text(&data), "--listen", &address]);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("strace");
+    assert_eq!(wait_for(&mut child, "the server to refuse").code(), Some(2));
+    let calls = fs::read_to_string(&trace).expect("a trace");
+    for parent in ["", "/a", "/a/b", "/a/b/data"] {
+        let synced = format!("<{}{parent}>)", text(&root));
+        let seen = calls.lines().any(|line| line.contains(&synced) && line.ends_with("= 0"));
+        assert!(seen, "{synced} in {calls}");
+    }
+}
