@@ -1,7 +1,7 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
 use super::staging::remove_if_there;
-use super::{Location, is_full, lock, synced};
+use super::{Location, is_full, lock, root, synced};
 use crate::oci::{Algorithm, SessionId};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -16,7 +16,7 @@ const NEW_LEDGER: &str = "ledger/ledger.redb.new";
 /// that is left there was cut off.
 pub(super) const PROBE: &str = "link-probe";
 /// Only the owner reads what is stored.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 /// Only the owner reads what is stored.
 const FILE_MODE: u32 = 0o600;
 
@@ -33,9 +33,36 @@ pub enum OpenDirError {
     },
     /// There is nothing at the path, and the command does not make a new registry.
     #[error(
-        "{0} is not a data directory: it has no ledger; name the directory of `wharfinger serve` with --data"
+        "{0} is not a data directory: it has no ledger; name the directory of `wharfinger serve` with --data \
+         or WHARFINGER_DATA"
     )]
     Absent(PathBuf),
+    /// What is named, or something on the way to it, is no directory.
+    #[error("{0} is a file, not a directory; choose another place with --data or WHARFINGER_DATA")]
+    File(PathBuf),
+    /// It is a directory with other things in it.
+    #[error(
+        "{root} has things in it, such as {path}, and nothing of a registry; choose an empty directory with \
+         --data or WHARFINGER_DATA, or one that is not there yet"
+    )]
+    Foreign {
+        /// The directory.
+        root: PathBuf,
+        /// One of the things.
+        path: PathBuf,
+    },
+    /// It is not there and cannot be made.
+    #[error("cannot create {root} in {above}: {source}; {advice}")]
+    Create {
+        /// The directory.
+        root: PathBuf,
+        /// The nearest one above that is there.
+        above: PathBuf,
+        /// What happened.
+        source: io::Error,
+        /// What to do about it.
+        advice: String,
+    },
     /// Something in it cannot be made, read or written.
     #[error("{path} cannot be used as part of the data directory: {source}; {advice}")]
     Io {
@@ -44,7 +71,7 @@ pub enum OpenDirError {
         /// What happened.
         source: io::Error,
         /// What to do about it.
-        advice: &'static str,
+        advice: String,
     },
     /// A symbolic link stands where a directory or file of ours belongs: whoever planted it would decide what
     /// we write.
@@ -78,10 +105,12 @@ impl DataDir {
     /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without
     /// a ledger is refused.
     pub fn open(root: &Path, create: bool) -> Result<Self, OpenDirError> {
-        if !create && !root.join(LEDGER).is_file() {
-            return Err(OpenDirError::Absent(root.to_path_buf()));
+        if create {
+            root::make(root)?;
+            root::refuse_foreign(root)?;
+        } else {
+            root::expect_ledger(root, LEDGER)?;
         }
-        make_root(root)?;
         let lock = lock::take(root)?;
         let dir = Self { root: root.to_path_buf(), _lock: lock };
         dir.make_layout().map_err(|error| match error {
@@ -90,6 +119,12 @@ impl DataDir {
         })?;
         dir.check_links()?;
         Ok(dir)
+    }
+
+    /// Why the directory cannot be opened, if that is because another process has it. Nothing is made.
+    #[must_use]
+    pub fn in_use(root: &Path) -> Option<OpenDirError> {
+        lock::in_use(root)
     }
 
     /// The directory itself.
@@ -214,8 +249,9 @@ fn probe(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn link_refusal(path: &Path, source: io::Error) -> OpenDirError {
-    let advice = "finished uploads are linked there: choose a file system with hard links with --data";
-    OpenDirError::Io { path: path.to_path_buf(), source, advice }
+    let advice = "finished uploads are linked there: choose a file system with hard links with --data or \
+                  WHARFINGER_DATA";
+    OpenDirError::Io { path: path.to_path_buf(), source, advice: advice.to_owned() }
 }
 
 enum MakeError {
@@ -230,37 +266,22 @@ impl From<OpenDirError> for MakeError {
 }
 
 pub(super) fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
-    let advice = match source.kind() {
-        ErrorKind::PermissionDenied => {
-            "give it to the user that runs the registry (chown -R), or choose another directory with --data"
-        }
-        ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another directory with --data",
-        ErrorKind::StorageFull => "free some space first",
-        _ => "choose another directory with --data",
-    };
+    let advice = refusal_advice(&source);
     OpenDirError::Io { path: path.to_path_buf(), source, advice }
 }
 
-/// Makes the data directory unless it is there, and those above it, as `mkdir -p` does, each with its name
-/// made durable: all that is acknowledged is below them.
-fn make_root(root: &Path) -> Result<(), OpenDirError> {
-    if root.is_dir() {
-        return Ok(());
-    }
-    if root.exists() {
-        return Err(OpenDirError::NotADirectory(root.to_path_buf()));
-    }
-    let above = root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir());
-    let missing: Vec<&Path> = above.collect();
-    let make = |path: &Path| {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+/// What to do about it.
+pub(super) fn refusal_advice(error: &io::Error) -> String {
+    let cure = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+            format!("give the data directory to the user that runs this (chown -R {user}:{group})")
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_directory(parent.unwrap_or(Path::new(".")))
+        ErrorKind::ReadOnlyFilesystem => "mount it writable".to_owned(),
+        ErrorKind::StorageFull => return "free some space first".to_owned(),
+        _ => return "choose another directory with --data or WHARFINGER_DATA".to_owned(),
     };
-    missing.into_iter().rev().try_for_each(make).map_err(|source| io_refusal(root, source))
+    format!("{cure}, or choose another directory with --data or WHARFINGER_DATA")
 }
 
 /// Makes a directory of ours unless it is there, and says whether it did.

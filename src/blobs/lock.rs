@@ -29,6 +29,14 @@ pub(super) fn take(root: &Path) -> Result<File, OpenDirError> {
     Ok(file)
 }
 
+/// The refusal to whoever would take the lock, if another process holds it. Nothing is made or written.
+pub(super) fn in_use(root: &Path) -> Option<OpenDirError> {
+    let path = root.join("LOCK");
+    let mut file = options().write(false).open(&path).ok()?;
+    let tried = flock(&file, FlockOperation::NonBlockingLockShared);
+    (tried == Err(Errno::WOULDBLOCK)).then(|| held(root, &path, &mut file))
+}
+
 fn write_id(file: &mut File) -> io::Result<()> {
     file.rewind()?;
     let words = format!("{}\n", std::process::id());
@@ -90,7 +98,9 @@ mod tests {
         assert!(second().contains(&format!("kill {}", std::process::id())), "{}", second());
         fs::write(home.path().join("LOCK"), "1\n").unwrap();
         assert!(second().contains("fuser") && !second().contains("kill"), "{}", second());
+        assert_eq!(in_use(home.path()).map(|refusal| refusal.to_string()), Some(second()));
         drop(lock);
+        assert!(in_use(home.path()).is_none() && in_use(Path::new("/nowhere")).is_none());
         take(home.path()).unwrap();
     }
 }

@@ -12,6 +12,7 @@ mod location;
 mod lock;
 mod reader;
 mod room;
+mod root;
 mod staging;
 
 pub use data_dir::{DataDir, OpenDirError};

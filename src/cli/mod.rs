@@ -20,8 +20,8 @@ const WRONG_USE: u8 = 2;
 /// The disk failed: what is on it decides at the next start.
 const DISK_FAILED: i32 = 3;
 
-/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as the
-/// TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
+/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as
+/// the TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
 const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// An OCI / Docker container registry whose ledger and files cannot say different things.

@@ -3,10 +3,10 @@
 use super::reload::reload;
 use super::{DataArguments, config, open_store, wrong_use};
 use crate::auth::Access;
-use crate::config::{Config, Inputs};
+use crate::config::{Config, Inputs, Source};
 use crate::http::app::State;
 use crate::http::listen;
-use crate::registry::{Error, Registry, SystemClock};
+use crate::registry::{DataDir, Error, Registry, SystemClock};
 use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
 use rustix::process::Signal;
@@ -76,30 +76,34 @@ fn survive_file_limit() -> std::io::Result<()> {
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let access = config::access(&config)?;
-    // The directory first: whoever runs there already most likely has the port, too.
+    // The address first: a start that cannot have it leaves nothing on the disk.
+    let listener = listen::bind(config.listen).map_err(|error| listen_refusal(&config, &error))?;
     let store = open_store(&config, true).map_err(|error| error.to_string())?;
-    let listener = listen::bind(config.listen).map_err(|error| listen_refusal(config.listen, &error))?;
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
-    log::info!("the data directory is in order: {found:?}");
+    log::info!("the data directory is in order ({found})");
     let config = registry.config();
     Ok(Prepared { listener, registry: Arc::new(registry), access, config })
 }
 
-fn listen_refusal(address: SocketAddr, error: &std::io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "another program listens there: stop it, or choose another port with --listen"
-        }
-        ErrorKind::PermissionDenied => {
-            "this user may not take that port: choose one above 1023 with --listen"
-        }
-        ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: choose one of its own with --listen"
-        }
-        _ => "choose another address with --listen",
+fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
+    // A registry that runs on this directory most likely has the address, too; it is the better word.
+    let in_use = DataDir::in_use(&config.data).filter(|_| error.kind() == ErrorKind::AddrInUse);
+    if let Some(refusal) = in_use {
+        return refusal.to_string();
+    }
+    let place = match config.source("listen") {
+        Source::Variable(name) => name,
+        Source::File { path, line } => format!("`listen` in {}:{line}", path.display()),
+        Source::Default | Source::Argument(_) => "--listen".to_owned(),
     };
-    format!("cannot listen on {address}: {error}; {advice}")
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port by",
+        ErrorKind::PermissionDenied => "this user may not take that port: choose one above 1023 by",
+        ErrorKind::AddrNotAvailable => "this machine has no such address: choose one of its own by",
+        _ => "choose another address by",
+    };
+    format!("cannot listen on {}: {error}; {advice} {place}", config.listen)
 }
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {

@@ -9,6 +9,7 @@ use crate::blobs::{Location, UploadEntry};
 use crate::migrations::{self, Migration, Step};
 use crate::oci::SessionId;
 use std::collections::HashMap;
+use std::fmt;
 
 /// How many upload rows are read at once.
 const UPLOAD_PAGE_ROWS: usize = 512;
@@ -28,6 +29,22 @@ pub struct Recovery {
     pub lost_sessions: usize,
     /// Sessions that can go on.
     pub open_sessions: usize,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.open_sessions, "uploads that can go on"),
+            (self.lost_sessions, "uploads ended, since bytes of them are gone"),
+            (self.finished, "finished uploads tidied up"),
+            (self.taken_back, "finished uploads that were not recorded any more"),
+            (self.tombstones, "files of deleted blobs removed"),
+            (self.debris, "files of no upload removed"),
+        ];
+        let told = counts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told.map(|(count, what)| format!("{what}: {count}")).collect();
+        f.write_str(&if told.is_empty() { "nothing was left to do".to_owned() } else { told.join(", ") })
+    }
 }
 
 impl Store {

@@ -1,12 +1,13 @@
 //! What a data directory has to be, and what is said where it is not.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::support::process::{Finished, program, run, wait_for};
+use crate::support::process::{Finished, limited_program, run, wait_for};
 use crate::support::skip::skip;
 use crate::support::{ImageBuilder, Server};
 
@@ -109,13 +110,12 @@ fn every_directory_that_is_made_is_synced_where_it_is_named() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let root = home.path().canonicalize().expect("a real path");
     let (data, trace) = (root.join("a/b/data"), root.join("trace"));
-    // It ends by itself: no address is left to listen on once the directory is made.
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("bound").to_string();
+    // It ends by itself: once the directory is made, there is no room for the ledger.
+    let serve = limited_program(&root, 0);
     let mut command = Command::new("strace");
     command.args(["-f", "-y", "-e", "trace=fsync", "-o", text(&trace)]);
-    let serve = program(&root);
-    command.arg(serve.get_program()).args(["serve", "--data", text(&data), "--listen", &address]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    command.args(["serve", "--data", text(&data), "--listen", "127.0.0.1:0"]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null());
     let mut child = command.spawn().expect("strace");
     assert_eq!(wait_for(&mut child, "the server to refuse").code(), Some(2));
@@ -124,5 +124,75 @@ fn every_directory_that_is_made_is_synced_where_it_is_named() {
         let synced = format!("<{}{parent}>)", text(&root));
         let seen = calls.lines().any(|line| line.contains(&synced) && line.ends_with("= 0"));
         assert!(seen, "{synced} in {calls}");
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_the_directory_is_named() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let file = home.path().join("file");
+    fs::write(&file, "in the way").expect("a file");
+    let words = format!("{} is a file, not a directory", text(&file));
+    refused(&file).expect_words(&words);
+    refused(&file.join("data")).expect_words(&words);
+    run(&["verify", "--data", text(&file)], &[]).expect_code(2).expect_words(&words);
+}
+
+#[test]
+fn where_the_directory_cannot_be_made_is_said() {
+    refused(Path::new("/proc/none/data")).expect_words("cannot create /proc/none/data in /proc: ");
+}
+
+#[test]
+fn a_directory_with_other_things_in_it_is_not_taken() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let data = home.path();
+    fs::write(data.join("thesis.txt"), "years of work").expect("a file");
+    refused(data).expect_words("thesis.txt").expect_words("nothing of a registry");
+    assert_eq!(fs::read_dir(data).expect("a directory").count(), 1, "nothing is added");
+    // What a fresh file system has at its root does not count.
+    fs::remove_file(data.join("thesis.txt")).expect("it was there");
+    fs::create_dir(data.join("lost+found")).expect("a directory");
+    fs::write(data.join(".keep"), "").expect("a file");
+    drop(Server::builder().data(data).start());
+}
+
+/// A program that a user other than root runs: root may do everything, so nothing would be refused.
+fn as_nobody(arguments: &[&str]) -> Option<Finished> {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    // The test's own may lie where nobody may go.
+    let program = home.path().join("wharfinger");
+    fs::copy(env!("CARGO_BIN_EXE_wharfinger"), &program).expect("a copy");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program).args(arguments);
+    let output = command.stdin(Stdio::null()).env_clear().output().ok()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let started = stderr.contains("wharfinger:");
+    started.then_some(Finished { code: output.status.code(), stdout, stderr })
+}
+
+#[test]
+fn what_another_user_has_is_said_with_the_cure() {
+    const TEST: &str = "api: data_dir::what_another_user_has_is_said_with_the_cure";
+    let server = used(613);
+    let listen = ["--listen", "127.0.0.1:0"];
+    let open = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let data = open.path().join("data");
+    let Some(said) = as_nobody(&["serve", "--data", text(&data), listen[0], listen[1]]) else {
+        return skip(TEST, "it needs setpriv, and to be root");
+    };
+    let cure = "chown -R 65534:65534";
+    let made = format!("cannot create {} in {}: Permission denied", text(&data), text(open.path()));
+    said.expect_code(2).expect_words(&made).expect_words(cure);
+    // Its mode is 0700.
+    for command in ["serve", "verify"] {
+        let arguments = [command, "--data", text(server.data())];
+        let listen = if command == "serve" { &listen[..] } else { &[] };
+        let said = as_nobody(&[&arguments[..], listen].concat()).expect("it ran before");
+        let said = said.expect_code(2).expect_words("Permission denied").expect_words(cure).words();
+        assert!(!said.contains("no ledger"), "{said}");
     }
 }
