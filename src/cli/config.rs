@@ -11,8 +11,7 @@ use std::process::ExitCode;
 /// Where the configuration comes from, the same for every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConfigArguments {
-    /// The configuration file
-    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    #[arg(long, value_name = "FILE", help = "The configuration file [env: WHARFINGER_CONFIG]")]
     config: Option<PathBuf>,
 }
 
@@ -26,7 +25,10 @@ impl ConfigArguments {
         let arguments = said
             .iter()
             .filter_map(|&(key, argument, value)| value.as_ref().map(|value| (key, argument, value.clone())));
-        Inputs { file: self.config.clone(), variables: variables.collect(), arguments: arguments.collect() }
+        // Not clap's: an empty variable is none.
+        let by_variable = || std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+        let file = self.config.clone().or_else(|| by_variable().map(PathBuf::from));
+        Inputs { file, variables: variables.collect(), arguments: arguments.collect() }
     }
 }
 

@@ -1,9 +1,9 @@
 //! `wharfinger healthcheck`: what a container's HEALTHCHECK runs.
 
 use super::config::{self, ConfigArguments};
-use super::{FOUND_WRONG, wrong_use};
+use super::{FOUND_WRONG, reachable, wrong_use};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,15 +42,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 fn unhealthy(message: &str) -> ExitCode {
     eprintln!("wharfinger: {message}");
     ExitCode::from(FOUND_WRONG)
-}
-
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 fn ask(address: SocketAddr, timeout: Duration) -> std::io::Result<u16> {

@@ -10,6 +10,7 @@ mod verify;
 use crate::config::Config;
 use crate::registry::{DataDir, OnFailure, OpenError, Store, StoreOptions};
 use clap::{Parser, Subcommand};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -81,6 +82,16 @@ fn log_to_stderr() {
 fn wrong_use(message: &str) -> ExitCode {
     eprintln!("wharfinger: {message}");
     ExitCode::from(WRONG_USE)
+}
+
+/// Where this machine reaches what listens there: an unspecified address stands for all.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 /// Opens the store of the configured directory, which it locks. Without `create`, one that is not there is

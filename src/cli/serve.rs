@@ -1,8 +1,8 @@
 //! `wharfinger serve`.
 
 use super::reload::reload;
-use super::{DataArguments, config, open_store, wrong_use};
-use crate::auth::Access;
+use super::{DataArguments, config, open_store, reachable, wrong_use};
+use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::State;
 use crate::http::listen;
@@ -110,6 +110,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
     let Prepared { listener, registry, access, config } = prepared;
     let housekeeping = Housekeeping::start(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
+    let greeting = greeting(address, &config, &access);
     let state = Data::new(State::new(Arc::clone(&registry), access, random()));
     let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
@@ -117,7 +118,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let server = listen::start(listener, state.clone(), &config.settings)?;
-        greet(address, &config);
+        greet(&greeting);
         let handle = server.handle();
         let running = actix_web::rt::spawn(server);
         loop {
@@ -152,17 +153,22 @@ fn random() -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Says where everything is, and what to try.
-fn greet(address: SocketAddr, config: &Config) {
+/// Where everything is, and what can be tried by whoever may.
+fn greeting(address: SocketAddr, config: &Config, access: &Access) -> String {
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    let (data, host) = (data.display(), reachable(address));
+    let commands = if access.allows(Action::Push) {
+        format!("docker pull busybox\n  docker tag busybox {host}/busybox\n  docker push {host}/busybox")
+    } else {
+        format!("docker pull {host}/REPOSITORY:TAG")
+    };
+    format!("wharfinger listens on http://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
+}
+
+fn greet(words: &str) {
     let mut out = std::io::stdout().lock();
     // A closed standard output is no reason not to serve.
-    drop(writeln!(
-        out,
-        "wharfinger listens on http://{address}\nthe data is in {}\ntry it:\n  docker tag busybox \
-         {address}/busybox\n  docker push {address}/busybox",
-        data.display()
-    ));
+    drop(out.write_all(words.as_bytes()));
     drop(out.flush());
 }
 
@@ -199,5 +205,26 @@ impl Drop for Housekeeping {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_greeting_offers_can_be_done() {
+        let greet = |address: &str, rights: &str| {
+            greeting(address.parse().unwrap(), &Config::default(), &Access::parse(rights).unwrap())
+        };
+        let words = greet("0.0.0.0:5020", "pull,push");
+        assert!(words.contains("listens on http://0.0.0.0:5020\n"), "{words}");
+        assert!(
+            words.contains("docker pull busybox\n  docker tag busybox 127.0.0.1:5020/busybox\n"),
+            "{words}"
+        );
+        assert!(words.contains("docker push 127.0.0.1:5020/busybox\n"), "{words}");
+        let words = greet("[::]:5020", "pull");
+        assert!(words.contains("docker pull [::1]:5020/") && !words.contains("push"), "{words}");
     }
 }

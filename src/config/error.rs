@@ -9,7 +9,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration {path} cannot be read: {source}; name another with --config")]
+    #[error(
+        "the configuration {path} cannot be read: {source}; name another with --config or WHARFINGER_CONFIG"
+    )]
     Read {
         /// The file.
         path: PathBuf,

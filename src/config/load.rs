@@ -41,7 +41,8 @@ pub const TEXTS: &[TextSetting] = &[
     TextSetting {
         name: "listen",
         default: Some("127.0.0.1:5000"),
-        meaning: "Where to listen; port 0 takes any free one.",
+        meaning: "Where to listen: an address and a port. Port 0 takes any free one; the address 0.0.0.0 is \
+                  all of IPv4, [::] all there are.",
         reload: Reload::Restart,
     },
     TextSetting {
@@ -87,7 +88,7 @@ impl Default for Config {
 pub struct Inputs {
     /// The file, if one is named.
     pub file: Option<PathBuf>,
-    /// The environment.
+    /// The environment. An empty variable is as good as none: Compose makes such of `${X:-}`.
     pub variables: Vec<(String, String)>,
     /// Keys that the command line says, with the name of the argument.
     pub arguments: Vec<(&'static str, &'static str, String)>,
@@ -113,7 +114,7 @@ impl Inputs {
     /// Kubernetes makes such variables for a service called `wharfinger`.
     #[must_use]
     pub fn strange_variables(&self) -> Vec<(String, String)> {
-        let strange = self.variables.iter().filter_map(|(name, _)| {
+        let strange = self.variables.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| {
             let key = name.strip_prefix(VARIABLE_PREFIX)?.to_ascii_lowercase();
             let known =
                 name == CONFIG_VARIABLE || key.starts_with("test_") || all_keys().any(|known| known == key);
@@ -189,7 +190,7 @@ impl Config {
     }
 
     fn apply_variables(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
-        for (name, value) in variables {
+        for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             let key = key.to_ascii_lowercase();
             let source = Source::Variable(name.clone());
@@ -228,9 +229,8 @@ impl Config {
             }
             "data" => self.data = PathBuf::from(value),
             "listen" => {
-                let expected = "expected an address and a port, such as 127.0.0.1:5000 or [::1]:5000";
-                let address = value.parse();
-                self.listen = address.map_err(|_| refuse(key, value, source.clone(), expected))?;
+                let refused = |expected: String| refuse(key, value, source.clone(), &expected);
+                self.listen = parse_address(value).map_err(refused)?;
             }
             "anonymous" => self.anonymous = Some(value.to_owned()),
             other => unreachable!("{other} is listed in TEXTS and set here"),
@@ -249,6 +249,23 @@ pub fn variable_name(key: &str) -> String {
 fn all_keys() -> impl Iterator<Item = &'static str> {
     let texts = TEXTS.iter().map(|text| text.name);
     texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY])
+}
+
+/// An address and a port. Of names there is one: what it stands for needs no network to be known.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let expected = "expected an address and a port, such as";
+    text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
+        // Programs do not agree on what it means, and one of the meanings opens the registry to the world.
+        Ok(port) => {
+            format!(
+                "{expected} 127.0.0.1:{port} for this machine alone or 0.0.0.0:{port} for all that reach it"
+            )
+        }
+        Err(_) => format!("{expected} 127.0.0.1:5000 or [::1]:5000"),
+    })
 }
 
 fn known_text(key: &str, source: &Source) -> Result<&'static TextSetting, ConfigError> {

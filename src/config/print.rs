@@ -57,7 +57,9 @@ pub fn example() -> String {
          # Name your own file by `wharfinger serve --config FILE`; what it leaves out keeps its default.\n\
          # A variable of the environment, such as WHARFINGER_PAGE_MAX=500, overrules the file, an argument\n\
          # such as --listen both. `wharfinger config check --config FILE` shows what holds.\n\
-         # SIGHUP makes the server read all of it again.\n",
+         # SIGHUP makes the server read all of it again.\n\
+         # Numbers are whole and in the unit of their names, without one of their own: 268_435_456 is\n\
+         # 268435456 and easier to read.\n",
     );
     for setting in TEXTS {
         let default = setting.default.map_or_else(|| quoted("pull"), quoted);

@@ -85,6 +85,18 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
         }
     }
     run(&["serve", "--config", "/nowhere.toml"], &[]).expect_code(2).expect_words("/nowhere.toml");
+    run(&["serve"], &[("WHARFINGER_CONFIG", "/nowhere.toml")])
+        .expect_code(2)
+        .expect_words("WHARFINGER_CONFIG");
+}
+
+/// As Compose makes them of `${X:-}`.
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let keys = ["WHARFINGER_CONFIG", "WHARFINGER_DATA", "WHARFINGER_PAGE_MAX", "WHARFINGER_ANONYMOUS"];
+    let checked = run(&["config", "check"], &keys.map(|key| (key, ""))).expect_code(0);
+    assert_eq!(checked.stdout, run(&["config", "check"], &[]).expect_code(0).stdout);
+    assert_eq!(checked.stderr, "", "and nothing to warn of");
 }
 
 #[test]

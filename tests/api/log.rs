@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::support::raw::Connection;
-use crate::support::{Server, bytes, files, wait};
+use crate::support::{Server, bytes, files, uploads, wait};
 
 /// The beginning of what every client of TLS says first.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on, which is no HTTP";
@@ -34,6 +34,15 @@ fn a_filter_of_ones_own_shows_more_and_an_empty_one_is_none() {
     assert!(server.stop().success());
     let log = server.log();
     assert!(log.contains("in order") && !log.contains("actix_server"), "{log}");
+}
+
+#[test]
+fn a_start_says_what_it_found() {
+    let mut server = Server::start();
+    wait::until_true("a clean start", || server.log().contains("is in order (nothing was left to do)"));
+    server.client().patch(&uploads::start(&server.client(), "open"), b"content").expect_status(202);
+    server.restart();
+    wait::until_true("the upload", || server.log().contains("is in order (uploads that can go on: 1)"));
 }
 
 #[test]

@@ -88,8 +88,8 @@ fn a_second_server_on_the_same_data_and_port_is_refused_by_name() {
 
 #[test]
 fn an_address_that_is_none_is_said() {
-    for address in ["nonsense", "127.0.0.1", "127.0.0.1:99999", ":::"] {
-        refused(&["--listen", address]);
+    for address in ["nonsense", "127.0.0.1", "127.0.0.1:99999", ":::", ":5001", "5001"] {
+        refused(&["--listen", address]).expect_words("expected an address and a port, such as");
     }
     run(&["serve", "--nonsense"], &[]).expect_code(2);
 }

@@ -29,7 +29,7 @@ fn a_variable_overrules_the_file_and_an_argument_both() {
 
 #[test]
 fn a_value_out_of_bounds_is_refused_in_words() {
-    for value in ["", "0", "-1", "10001", "many", "1 000"] {
+    for value in [" ", "0", "-1", "10001", "many", "1 000"] {
         let words = of("", &[("WHARFINGER_PAGE_MAX", value)]).unwrap_err().to_string();
         assert!(words.contains("WHARFINGER_PAGE_MAX") && words.contains("from 1 to 10000"), "{words}");
     }
@@ -41,6 +41,38 @@ fn a_value_out_of_bounds_is_refused_in_words() {
     {
         let words = of(&format!("{key} = {value}"), &[]).unwrap_err().to_string();
         assert!(words.starts_with(&format!("w.toml:1: {key}=")) && words.contains("expected"), "{words}");
+    }
+}
+
+/// `${X:-}` in a Compose file makes an empty variable of one that is not set.
+#[test]
+fn an_empty_variable_is_none() {
+    let file = "page_max = 7\nanonymous = \"pull\"\n[[repository]]\nmatch = \"a\"";
+    let empty = ["PAGE_MAX", "ANONYMOUS", "REPOSITORY", "LISTEN", "DATA", "PAGEMAX"];
+    let variables: Vec<_> = empty.iter().map(|key| (format!("WHARFINGER_{key}"), String::new())).collect();
+    let mut config = of(file, &[]).unwrap();
+    config.apply_variables(&variables).unwrap();
+    assert!(config.changes_since(&of(file, &[]).unwrap()).is_empty());
+    assert_eq!(config.source("page_max").to_string(), "w.toml:1");
+    let inputs = Inputs { variables, ..Inputs::default() };
+    assert!(inputs.load().unwrap().changes_since(&Config::default()).is_empty());
+    assert!(inputs.strange_variables().is_empty());
+}
+
+#[test]
+fn an_address_is_a_number_or_localhost() {
+    let listen = |value: &str| of("", &[("WHARFINGER_LISTEN", value)]);
+    assert_eq!(listen("localhost:5001").unwrap().listen.to_string(), "127.0.0.1:5001");
+    assert_eq!(listen("[::]:0").unwrap().listen.to_string(), "[::]:0");
+    for (value, expected) in [
+        (":5001", "such as 127.0.0.1:5001 for this machine alone or 0.0.0.0:5001 for all"),
+        ("5001", "such as 127.0.0.1:5001 for this machine alone or 0.0.0.0:5001 for all"),
+        ("localhost", "such as 127.0.0.1:5000 or [::1]:5000"),
+        ("localhost:99999", "such as 127.0.0.1:5000 or [::1]:5000"),
+        ("example.org:5000", "such as 127.0.0.1:5000 or [::1]:5000"),
+    ] {
+        let words = listen(value).unwrap_err().to_string();
+        assert!(words.contains(expected) && words.starts_with("WHARFINGER_LISTEN="), "{words}");
     }
 }
 
