@@ -9,7 +9,9 @@ COPY --chown=65532:65532 target/image/volume/ /
 USER 65532:65532
 VOLUME /data
 EXPOSE 5000
+# As variables, so that serve, verify and the health check know the same, and a container's own overrule them.
+ENV WHARFINGER_DATA=/data WHARFINGER_LISTEN=0.0.0.0:5000
 HEALTHCHECK CMD ["/wharfinger", "healthcheck"]
 ENTRYPOINT ["/wharfinger"]
 # Who may do what is not said here: with no answer in WHARFINGER_ANONYMOUS the server does not start.
-CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:5000"]
+CMD ["serve"]

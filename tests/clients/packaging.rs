@@ -42,6 +42,19 @@ fn compose_file_is_accepted() {
 }
 
 #[test]
+fn scripts_say_how_they_are_used() {
+    for script in ["test", "scripts/build-image", "scripts/install-test-tools"] {
+        let mut command = Command::new(project().join(script));
+        let said = process::run(command.arg("--help").current_dir("/")).expect("it ends with success").text();
+        assert!(
+            said.contains(&format!("  {script} [--")) || said.contains(&format!("  ./{script} [--")),
+            "{said}"
+        );
+        assert!(!said.contains('#') && !said.contains("set -"), "only its first comment: {said}");
+    }
+}
+
+#[test]
 fn image_runs_from_its_own_files() {
     let missing = tools::missing(&["docker", "dockerd", "chroot", "rustc", "cc"]);
     match missing.map_or_else(|| Outcome::of(build_and_run()), Outcome::Skipped) {
@@ -63,7 +76,7 @@ fn build_and_run() -> Result<(), Box<dyn Error>> {
     let folder = TempDir::new()?;
     let root = unpack(&daemons.builder, name, folder.path())?;
     refuses_without_access(&root, &config)?;
-    serves(&root, &daemons)
+    serves(&root, &config, &daemons)
 }
 
 /// Runs the script that users run, with the profile that the tests are built with, as it is quicker.
@@ -84,7 +97,7 @@ fn check_config(config: &Value) -> Result<(), Box<dyn Error>> {
     let expected = [
         ("User", json!(format!("{USER}:{USER}"))),
         ("Entrypoint", json!(["/wharfinger"])),
-        ("Cmd", json!(["serve", "--data", "/data", "--listen", "0.0.0.0:5000"])),
+        ("Cmd", json!(["serve"])),
         ("Volumes", json!({"/data": {}})),
         ("ExposedPorts", json!({"5000/tcp": {}})),
         ("Healthcheck", json!({"Test": ["CMD", "/wharfinger", "healthcheck"]})),
@@ -92,9 +105,20 @@ fn check_config(config: &Value) -> Result<(), Box<dyn Error>> {
     for (name, value) in expected {
         ensure!(config[name] == value, "{name} is {}", config[name]);
     }
-    let environment = config["Env"].to_string();
-    ensure!(!environment.contains("WHARFINGER"), "the image decides for its user: {environment}");
+    let environment = settings(config);
+    let expected = [("WHARFINGER_DATA", "/data"), ("WHARFINGER_LISTEN", "0.0.0.0:5000")];
+    // Who may do what is not the image's to decide.
+    ensure!(environment == expected, "the environment is {environment:?}");
     Ok(())
+}
+
+/// The settings among the variables that the image sets.
+fn settings(config: &Value) -> Vec<(&str, &str)> {
+    let variables = config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    variables
+        .filter(|variable| variable.starts_with("WHARFINGER_"))
+        .filter_map(|it| it.split_once('='))
+        .collect()
 }
 
 /// Takes the image's files out as Docker gives them to a container.
@@ -122,14 +146,16 @@ fn inside(mut command: Command, root: &Path) -> Command {
 
 fn refuses_without_access(root: &Path, config: &Value) -> Result<(), Box<dyn Error>> {
     let arguments = config["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let said = process::run_failing(inside(tools::command("chroot"), root).args(arguments))?;
+    let mut serve = inside(tools::command("chroot"), root);
+    let said = process::run_failing(serve.args(arguments).envs(settings(config)))?;
     ensure!(said.contains("WHARFINGER_ANONYMOUS"), "the refusal does not name the cure: {said}");
     Ok(())
 }
 
-fn serves(root: &Path, daemons: &Daemons) -> Result<(), Box<dyn Error>> {
+/// As in a container that sets another address, by the one variable that its health check reads, too.
+fn serves(root: &Path, config: &Value, daemons: &Daemons) -> Result<(), Box<dyn Error>> {
     let mut serve = inside(process::serving("chroot"), root);
-    serve.args(["serve", "--data", "/data", "--listen", "127.0.0.1:0"]);
+    serve.arg("serve").envs(settings(config)).env("WHARFINGER_LISTEN", "127.0.0.1:0");
     serve.env("WHARFINGER_ANONYMOUS", "pull,push,delete");
     let (_server, line) = Daemon::start(serve, "http://127.0.0.1:")?;
     let port = line.split("http://127.0.0.1:").nth(1).unwrap_or_default();
