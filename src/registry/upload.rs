@@ -113,7 +113,14 @@ impl Registry {
         self.find_upload(name, session)?;
         let (claim, known) = self.live.claim(session).ok_or(Error::UploadBusy(session))?;
         // Read again: until the claim another request could move it.
-        let (repository, upload) = self.find_upload(name, session)?;
+        let (repository, upload) = match self.find_upload(name, session) {
+            Ok(found) => found,
+            Err(error) => {
+                drop(claim);
+                self.clear_if_ended(session)?;
+                return Err(error);
+            }
+        };
         let hasher = known.and_then(|(offset, hasher)| (offset == upload.offset).then_some(hasher));
         let staging = self.store.resume_staging(session, upload.offset, upload.algorithm, hasher)?;
         Ok(Upload { repository, staging, claim, durable: upload.offset })
@@ -133,16 +140,28 @@ impl Registry {
         self.checkpoint(&mut upload)?;
         let status = UploadStatus { session: upload.session(), offset: upload.offset() };
         upload.claim.leave(status.offset, upload.staging.hasher().clone());
+        self.clear_if_ended(status.session)?;
         Ok(status)
+    }
+
+    /// Removes the file of a session that was cancelled behind its request's last look at the row: whoever
+    /// cancelled it saw the claim, and left the file to the request. The claim is over here, so either of the
+    /// two sees what the other did.
+    fn clear_if_ended(&self, session: SessionId) -> Result<(), Error> {
+        if !self.store.read(|rows| Ok::<_, Error>(rows.contains(&UPLOAD, &session)?))? {
+            self.store.discard_staging(session);
+        }
+        Ok(())
     }
 
     /// Ends the request's hold on an upload that stays where it was last durable: what came behind that must
     /// not count.
     pub fn forget_upload(&self, upload: Upload) -> Result<(), Error> {
         let Upload { staging, claim, durable, .. } = upload;
+        let session = staging.session();
         staging.cut(durable).map_err(|error| self.store.disk_error(error))?;
         drop(claim);
-        Ok(())
+        self.clear_if_ended(session)
     }
 
     /// Makes the bytes so far durable and then says so in the ledger.
@@ -198,17 +217,25 @@ impl Registry {
     /// Cancels an upload. A request that is writing to it finds out when it makes its next offset durable.
     pub fn cancel_upload(&self, name: &RepositoryName, session: SessionId) -> Result<(), Error> {
         self.find_upload(name, session)?;
-        match self.live.claim(session) {
-            Some((_claim, _)) => self.end_session(session),
-            None => self.end_row(session),
+        if let Some((_claim, _)) = self.live.claim(session) {
+            return self.end_session(session);
         }
+        self.end_row(session)?;
+        // The request may have looked at the row for the last time before it went.
+        if let Some((_claim, _)) = self.live.claim(session) {
+            self.store.discard_staging(session);
+        }
+        Ok(())
     }
 
     /// Ends a session that is claimed here: its row, then its file.
     pub(super) fn end_session(&self, session: SessionId) -> Result<(), Error> {
-        self.end_row(session)?;
-        self.store.discard_staging(session);
-        Ok(())
+        let ended = self.end_row(session);
+        // Also when another one ended it: the claim is here, so the file was left to us.
+        if matches!(ended, Ok(()) | Err(Error::UploadUnknown(_))) {
+            self.store.discard_staging(session);
+        }
+        ended
     }
 
     fn end_row(&self, session: SessionId) -> Result<(), Error> {
