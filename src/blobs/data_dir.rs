@@ -69,7 +69,15 @@ pub enum OpenDirError {
 pub struct DataDir {
     root: PathBuf,
     /// Held for its lock.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // A child that was forked and does not yet run its program has the file open, too: closing ours would
+        // not end the lock.
+        flock(&self.lock, FlockOperation::Unlock).ok();
+    }
 }
 
 impl DataDir {
@@ -81,7 +89,7 @@ impl DataDir {
         }
         make_directory(root, true)?;
         let lock = take_lock(root)?;
-        let dir = Self { root: root.to_path_buf(), _lock: lock };
+        let dir = Self { root: root.to_path_buf(), lock };
         dir.make_layout().map_err(|error| match error {
             MakeError::Refused(refusal) => refusal,
             MakeError::Io(path, source) => io_refusal(&path, source),
