@@ -70,8 +70,7 @@ pub enum OpenDirError {
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// Held for its lock.
-    _lock: File,
+    _lock: lock::Lock,
 }
 
 impl DataDir {

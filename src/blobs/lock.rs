@@ -9,8 +9,20 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// The lock of a data directory. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child that was forked and does not yet run its program has the file open, too: closing ours would
+        // not end the lock.
+        flock(&self.0, FlockOperation::Unlock).ok();
+    }
+}
+
 /// Takes the lock on DATA/LOCK and writes our process id into it.
-pub(super) fn take(root: &Path) -> Result<File, OpenDirError> {
+pub(super) fn take(root: &Path) -> Result<Lock, OpenDirError> {
     let path = root.join("LOCK");
     refuse_link(&path)?;
     let mut file =
@@ -26,7 +38,7 @@ pub(super) fn take(root: &Path) -> Result<File, OpenDirError> {
         Err(error) if is_full(&error) => log::warn!("{} does not say who holds it: {error}", path.display()),
         outcome => outcome.map_err(|source| io_refusal(&path, source))?,
     }
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn write_id(file: &mut File) -> io::Result<()> {

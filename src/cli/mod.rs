@@ -20,6 +20,10 @@ const WRONG_USE: u8 = 2;
 /// The disk failed: what is on it decides at the next start.
 const DISK_FAILED: i32 = 3;
 
+/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as the
+/// TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
+const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
+
 /// An OCI / Docker container registry whose ledger and files cannot say different things.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -56,13 +60,22 @@ struct DataArguments {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    log_to_stderr();
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
+}
+
+fn log_to_stderr() {
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG_FILTER));
+    // As with settings, an empty variable is none.
+    if std::env::var_os("RUST_LOG").is_some_and(|filter| filter.is_empty()) {
+        logger.parse_filters(LOG_FILTER);
+    }
+    logger.init();
 }
 
 fn wrong_use(message: &str) -> ExitCode {

@@ -107,6 +107,8 @@ settings! {
     Restart head_read_secs: 1, 10, 3600;
     /// Seconds that an idle connection is kept open.
     Restart keep_alive_secs: 0, 75, 3600;
+    /// Seconds of silence after which the kernel asks whether the client of a connection is still there.
+    Restart tcp_probe_after_secs: 1, 60, 3600;
     /// Threads that serve connections; 0: one for each processor.
     Restart http_workers: 0, 0, 512;
     /// Threads of each worker that wait for disk and ledger.

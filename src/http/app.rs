@@ -164,11 +164,12 @@ async fn dispatch(
     let method = request.method().clone();
     let admitted = admit(&state, &method, request.uri(), request.headers())?;
     let Admitted { route, query } = admitted;
+    let methods = methods(&route);
     if method == Method::OPTIONS {
-        let allow = allowed(methods(&route), None);
+        let allow = allowed(methods, None);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
-    let (namespace, methods) = (namespace(&query, &method), methods(&route));
+    let namespace = namespace(&query, &method);
     let call = Call { state, request, query };
     let mut response = handle(&call, route, &method, body).await.map_err(|error| {
         // The end-point has the method, and what stands there now does not allow it.

@@ -195,8 +195,9 @@ pub fn of_blob(file: BlobFile, first: u64, end: u64, piece_bytes: u64) -> SizedS
                 return Ok(None);
             }
             let count = piece_bytes.min(end - offset);
-            let piece = actix_web::rt::task::spawn_blocking(move || read_piece(&file, offset, count));
-            let piece = piece.await.map_err(std::io::Error::other)?.inspect_err(|error| {
+            let read = actix_web::rt::task::spawn_blocking(move || read_piece(&file, offset, count)).await;
+            let read = read.map_err(std::io::Error::other).flatten();
+            let piece = read.inspect_err(|error| {
                 log::error!("reading a blob failed, its transfer is broken off: {error}");
             })?;
             Ok(Some((piece, offset + count)))

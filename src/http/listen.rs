@@ -13,6 +13,8 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web::Data;
 use actix_web::{App, HttpResponse, web};
+use futures::future::ready;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -77,6 +79,21 @@ impl From<Refused> for Response<BoxBody> {
     }
 }
 
+/// How often and how many times a silent client is probed before its connection counts as lost.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+const PROBES: u32 = 6;
+
+/// Sets what every connection has. What the kernel does not take, it does without.
+fn prepare(stream: &TcpStream, probe_after: Duration) {
+    // Answers are written whole; waiting for more would only delay their last part.
+    drop(stream.set_nodelay(true));
+    // A client that lost its power or its route would hold its upload for good: nobody else could go on with
+    // it.
+    let keepalive =
+        TcpKeepalive::new().with_time(probe_after).with_interval(PROBE_INTERVAL).with_retries(PROBES);
+    drop(SockRef::from(stream).set_tcp_keepalive(&keepalive));
+}
+
 /// Takes the address, or says who cannot have it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
@@ -91,6 +108,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> io::Result<Server> {
     let seconds = Duration::from_secs;
     let (head_read, keep_alive) = (seconds(settings.head_read_secs), seconds(settings.keep_alive_secs));
+    let probe_after = seconds(settings.tcp_probe_after_secs);
     let mut builder = ServerBuilder::new()
         .disable_signals()
         .shutdown_timeout(settings.shutdown_grace_secs)
@@ -114,11 +132,10 @@ pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> 
                 async move { stopping.notified().await }
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(async |stream: TcpStream| {
+        fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            // Answers are written whole; waiting for more would only delay their last part.
-            drop(stream.set_nodelay(true));
-            Ok::<_, actix_http::error::DispatchError>((Connection(stream), peer))
+            prepare(&stream, probe_after);
+            ready(Ok::<_, actix_http::error::DispatchError>((Connection(stream), peer)))
         })
         .and_then(service)
     })?;

@@ -98,6 +98,12 @@ impl Snapshot {
     pub fn new(rows: Box<dyn ReadRows>) -> Self {
         Self { rows }
     }
+
+    /// Whether the state could not be read to the end: another one may be.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.rows.is_lost()
+    }
 }
 
 impl Read for Snapshot {

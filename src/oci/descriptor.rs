@@ -78,7 +78,7 @@ pub enum FieldError {
 /// A descriptor as it was written, without what is not acted on. The required fields are read as anything, so
 /// that what is wrong with them is said with their path, which serde does not know.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a descriptor, which is an object")]
 pub(super) struct RawDescriptor {
     media_type: Option<Scalar>,
     digest: Option<Scalar>,

@@ -16,6 +16,10 @@ impl Registry {
             return Ok(());
         }
         let room = self.store.room()?;
+        if room.total == 0 {
+            // Some file systems do not say.
+            return Ok(());
+        }
         let floor = kept.min(room.total / FLOOR_PART_OF_TOTAL);
         if room.free.checked_sub(announced).is_some_and(|left| left >= floor) {
             return Ok(());

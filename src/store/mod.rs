@@ -25,6 +25,9 @@ use crate::meta::engine::{Engine, Verdict, WriteError};
 use crate::meta::tx::{Effect, Effects};
 use std::sync::{Arc, Mutex};
 
+/// How often a state is tried to be read while the ledger, on a full disk, is opened again and again.
+const READS_MAX: usize = 3;
+
 /// Called when the disk failed and nothing more may be acknowledged: it ends the process.
 pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -64,8 +67,16 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads one committed state. Whatever `read` is asked, its answers agree with each other.
-    pub fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&Snapshot) -> Result<T, E>) -> Result<T, E> {
+    /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run
+    /// again where that state could not be read to the end.
+    pub fn read<T, E: From<StoreError>>(&self, read: impl Fn(&Snapshot) -> Result<T, E>) -> Result<T, E> {
+        for _ in 1..READS_MAX {
+            let snapshot = self.snapshot()?;
+            let outcome = read(&snapshot);
+            if outcome.is_ok() || !snapshot.is_lost() {
+                return outcome;
+            }
+        }
         read(&self.snapshot()?)
     }
 

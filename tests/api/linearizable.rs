@@ -27,9 +27,6 @@ const CLIENTS: usize = 4;
 /// Of each client. What all have together has to fit the checker's 64 bits.
 const OPERATIONS: usize = 12;
 
-/// Whether tags are also written under conditions; true once the registry answers 412.
-const CONDITIONS: bool = false;
-
 fn any_operation(random: &mut Random) -> Operation {
     let (tag, manifest, head) = (random.below(TAGS), random.below(MANIFESTS), random.one_in(2));
     match random.below(13) {
@@ -45,8 +42,8 @@ fn any_operation(random: &mut Random) -> Operation {
 
 fn any_condition(random: &mut Random) -> Condition {
     match random.below(4) {
-        0 if CONDITIONS => Condition::Absent,
-        1 | 2 if CONDITIONS => Condition::Names(random.below(MANIFESTS)),
+        0 => Condition::Absent,
+        1 | 2 => Condition::Names(random.below(MANIFESTS)),
         _ => Condition::Always,
     }
 }

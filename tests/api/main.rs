@@ -16,6 +16,7 @@ mod leases;
 mod linearizable;
 mod links;
 mod lists;
+mod log;
 mod manifests_delete;
 mod manifests_kinds;
 mod manifests_push;

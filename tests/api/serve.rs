@@ -288,3 +288,24 @@ fn connections_wait_for_a_busy_server() {
     drop(waiting);
     server.client().get("/v2/").expect_status(200);
 }
+
+/// A client that lost its power says nothing, not even that it is gone: the kernel has to ask.
+#[test]
+fn a_silent_client_is_probed() {
+    let server = Server::builder().env("WHARFINGER_TCP_PROBE_AFTER_SECS", "7").start();
+    let mut connection = Connection::open(server.addr());
+    connection.send_head("GET", "/v2/", &[]).reply("GET").expect_status(200);
+    let port = server.addr().port();
+    let sockets = fs::read_to_string("/proc/net/tcp").expect("the kernel's list of sockets");
+    // sl local remote state queues timer:when: kind 02 is keepalive, and the time is in jiffies of 1/100 s.
+    let ours = format!("0100007F:{port:04X}");
+    let timer = sockets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(1) == Some(&ours.as_str()) && fields.get(3) == Some(&"01")).then(|| fields[5].to_owned())
+    });
+    let timer = timer.expect("the server's end of the connection");
+    let (kind, when) = timer.split_once(':').expect("kind:when");
+    let jiffies = u64::from_str_radix(when, 16).expect("a number");
+    assert_eq!(kind, "02", "a keepalive timer runs: {timer}");
+    assert!(jiffies <= 700, "it asks within seven seconds: {timer}");
+}

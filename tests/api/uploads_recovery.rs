@@ -66,6 +66,32 @@ fn a_lost_client_may_cancel() {
     wait::until_true("the staging file to go", || files::files_under(&staging).is_empty());
 }
 
+/// The request that is writing is the last to touch the file, so it has to take it away.
+#[test]
+fn an_upload_cancelled_while_it_is_closed_leaves_no_file() {
+    let server = Server::start();
+    let client = server.client();
+    let content = bytes::random(69, 2 * MIB);
+    for digest in [bytes::digest(&content), bytes::digest(b"something else")] {
+        let location = uploads::start(&client, REPOSITORY);
+        let mut connection = Connection::open(server.addr());
+        let length = format!("Content-Length: {}", content.len());
+        connection.send_head("PUT", &uploads::with_digest(&location, &digest), &[&length]);
+        connection.send(&content[..MIB]);
+        let staging = server.data().join("uploads");
+        let is_writing = || {
+            let files = files::files_under(&staging);
+            files.iter().any(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 0))
+        };
+        wait::until_true("the request to write", is_writing);
+        client.delete(&location).expect_status(204);
+        connection.send(&content[MIB..]);
+        connection.reply("PUT").expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        wait::until_true("the staging file to go", || files::files_under(&staging).is_empty());
+        client.assert_blob_status(REPOSITORY, &digest, 404);
+    }
+}
+
 #[test]
 fn a_closing_put_that_breaks_off_makes_no_blob() {
     let server = Server::start();

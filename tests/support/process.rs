@@ -49,7 +49,7 @@ impl Finished {
 pub fn program(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("WHARFINGER_") {
+        if name == "RUST_LOG" || name.to_string_lossy().starts_with("WHARFINGER_") {
             command.env_remove(name);
         }
     }

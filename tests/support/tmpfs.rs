@@ -1,6 +1,7 @@
 //! A file system of a few megabytes: the real thing that a full disk is.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,10 +15,11 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts one of that size. Where that is not allowed, `test` is left out, aloud.
-    pub fn mount(test: &str, bytes: u64) -> Option<Self> {
+    /// Mounts one of that size and for so many files and directories. Where that is not allowed, `test` is
+    /// left out, aloud.
+    pub fn mount(test: &str, bytes: u64, names: u64) -> Option<Self> {
         let place = tempfile::tempdir().expect("a temporary directory");
-        let options = format!("size={bytes},mode=0700");
+        let options = format!("size={bytes},nr_inodes={names},mode=0700");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "wharfinger-test"]).arg(place.path());
         let outcome = mount.output();
@@ -39,17 +41,30 @@ impl Tmpfs {
         found.f_bavail * found.f_frsize
     }
 
-    /// Fills it until `bytes` are free, as some other program might.
+    /// Fills it until `bytes` are free, as some other program might. What others write meanwhile counts, too.
     pub fn fill_to(&self, bytes: u64) {
-        let size = self.free().saturating_sub(bytes);
-        fs::write(self.filler(), vec![0xa5; usize::try_from(size).expect("a few megabytes")])
-            .expect("as much as is free");
-        assert!(self.free() <= bytes.max(4096), "{} bytes are free", self.free());
+        let size = usize::try_from(self.free().saturating_sub(bytes)).expect("a few megabytes");
+        if let Err(error) = fs::write(self.filler(), vec![0xa5; size]) {
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "as much as there was");
+        }
+    }
+
+    /// Makes files until there can be no more names.
+    pub fn fill_names(&self) {
+        fs::create_dir(self.filler()).expect("a directory of another program's");
+        for number in 0.. {
+            if let Err(error) = fs::write(self.filler().join(number.to_string()), b"") {
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "{number} files were made");
+                return;
+            }
+        }
     }
 
     /// The other program cleans up.
     pub fn clear(&self) {
-        fs::remove_file(self.filler()).expect("it was filled");
+        let filler = self.filler();
+        let removed = if filler.is_dir() { fs::remove_dir_all(filler) } else { fs::remove_file(filler) };
+        removed.expect("it was filled");
     }
 
     fn filler(&self) -> PathBuf {

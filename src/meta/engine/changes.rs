@@ -21,6 +21,7 @@ pub struct Change {
 pub struct Changes {
     list: Vec<Change>,
     closure_bytes: usize,
+    group_bytes: usize,
 }
 
 impl Changes {
@@ -32,7 +33,8 @@ impl Changes {
 
     /// Counts a change that is about to be made. Panics above the limit, while nothing is changed yet.
     pub fn charge(&mut self, key: &[u8], value: &[u8]) {
-        self.closure_bytes += key.len() + value.len();
+        let bytes = key.len() + value.len();
+        (self.closure_bytes, self.group_bytes) = (self.closure_bytes + bytes, self.group_bytes + bytes);
         assert!(
             self.closure_bytes <= CLOSURE_MAX_BYTES,
             "a closure wrote {} bytes; work as large as that goes in pieces",
@@ -50,6 +52,11 @@ impl Changes {
         let mut changes = self.list.split_off(mark);
         changes.reverse();
         changes
+    }
+
+    /// How many bytes of keys and values the group has written, also where they were undone.
+    pub fn bytes_written(&self) -> usize {
+        self.group_bytes
     }
 
     /// Whether nothing is changed.

@@ -200,6 +200,11 @@ pub trait ReadRows {
 
     /// The first rows of `range`, in the order of their keys, as many as `limit` says.
     fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
+
+    /// Whether something here was answered with [`EngineError::Reopened`].
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// Changing rows. What is written is at once visible to the same write, and to nobody else before the commit.

@@ -200,7 +200,7 @@ fn fields(scene: &Scene) -> Vec<Case> {
         ("layers in an object", "layers", json!({}), malformed),
         ("a layer in a string", "layers", json!(["text"]), malformed),
         ("a layer in a list", "layers", json!([[OCI_LAYER, "sha256:0", 2]]), malformed),
-        ("a layer of null", "layers", json!([null]), malformed),
+        ("a layer of null", "layers", json!([null]), "expected a descriptor, which is an object"),
         ("annotations in a list", "annotations", json!([]), malformed),
         ("an annotation that is a number", "annotations", json!({ "a": 1 }), malformed),
         ("an artifact type with NUL", "artifactType", json!("text/x\u{0}"), label),

@@ -235,7 +235,9 @@ fn a_snapshot_outlives_the_opening_that_met_the_full_disk() {
     put(&ledger, 3, 10).expect("there is room again");
     assert_eq!(keys(&*ledger.engine.snapshot().expect("a new snapshot")).expect("it is read"), [1, 3]);
     // Its state cannot be had any more, and no other is put in its place.
+    assert!(!later.is_lost());
     assert!(matches!(keys(&*later), Err(EngineError::Reopened)));
+    assert!(later.is_lost());
     assert!(!ledger.has_failed());
 }
 

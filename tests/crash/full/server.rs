@@ -2,16 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::support::client::Request;
 use crate::support::tmpfs::Tmpfs;
-use crate::support::{Client, ImageBuilder, Manifest, Reply, Server, bytes, uploads};
+use crate::support::{Client, ImageBuilder, Manifest, Reply, Server, bytes, uploads, wait};
 
 const MIB: usize = 1 << 20;
 
 const REPOSITORY: &str = "full/disk";
 
 const UPLOADS: &str = "/v2/full/disk/blobs/uploads/";
+
+/// More files and directories than any test makes.
+const NAMES: u64 = 20_000;
 
 /// More requests than any disk here has room for.
 const REQUESTS_MAX: u64 = 400;
@@ -90,7 +95,8 @@ fn assert_all_pullable(client: &Client, images: &[Manifest]) {
 
 #[test]
 fn a_floor_of_free_space_refuses_first() {
-    let Some(disk) = Tmpfs::mount("crash::full::server::a_floor_of_free_space_refuses_first", 32 << 20)
+    let Some(disk) =
+        Tmpfs::mount("crash::full::server::a_floor_of_free_space_refuses_first", 32 << 20, NAMES)
     else {
         return;
     };
@@ -143,7 +149,9 @@ fn a_floor_of_free_space_refuses_first() {
 
 #[test]
 fn a_full_disk_hurts_nothing() {
-    let Some(disk) = Tmpfs::mount("crash::full::server::a_full_disk_hurts_nothing", 24 << 20) else { return };
+    let Some(disk) = Tmpfs::mount("crash::full::server::a_full_disk_hurts_nothing", 24 << 20, NAMES) else {
+        return;
+    };
     let mut server = Server::builder()
         .data(&disk.path().join("data"))
         .env("WHARFINGER_FREE_SPACE_FLOOR_BYTES", "0")
@@ -241,4 +249,98 @@ fn a_limit_on_files_refuses_and_ends_nothing() {
     uploads::finish_and_pull(&client, REPOSITORY, &session, &content);
     client.delete_manifest(REPOSITORY, "later").expect_status(202);
     assert_all_pullable(&client, &images[1..]);
+}
+
+/// The file system has bytes, and no name for what is finished: the upload goes on.
+#[test]
+fn an_upload_that_finds_no_name_goes_on() {
+    let test = "crash::full::server::an_upload_that_finds_no_name_goes_on";
+    let Some(disk) = Tmpfs::mount(test, 32 << 20, 1000) else { return };
+    let server = Server::builder().data(&disk.path().join("data")).start();
+    let client = server.client();
+    let content = bytes::random(1, MIB);
+    let session = uploads::start(&client, REPOSITORY);
+    uploads::patch_at(&client, &session, 0, &content[..1000]).expect_status(202);
+    disk.fill_names();
+    expect_no_room(client.post(UPLOADS, b""), "no room");
+    let path = uploads::with_digest(&session, &bytes::digest(&content));
+    expect_no_room(client.put(&path, &content[1000..]), "no room");
+    assert_eq!(uploads::offset(&client, &session), 1000);
+    let left = fs::metadata(staging_file(server.data(), &session)).expect("the session goes on").len();
+    assert_eq!(left, 1000, "the room of what was not acknowledged is given back");
+    disk.clear();
+    client.put(&path, &content[1000..]).expect_status(201);
+    client.get_blob(REPOSITORY, &bytes::digest(&content)).expect_status(200).expect_body(&content);
+}
+
+/// Pushes and deletes for as long as it may; gives the images that must be there at the end, and how much was
+/// refused. `base` is pushed already.
+fn push_and_delete(
+    client: &Client,
+    base: &ImageBuilder,
+    number: u64,
+    go_on: impl Fn() -> bool,
+) -> (Vec<Manifest>, usize) {
+    let (mut there, mut refused) = (Vec::new(), 0);
+    let mut count = 1000 * number;
+    let mut is_done = |reply: Reply, status| {
+        let done = reply.expect_status_in(&[status, 403]).status == status;
+        refused += usize::from(!done);
+        done
+    };
+    while go_on() {
+        count += 1;
+        let blob = bytes::random(count, 50_000);
+        let path = uploads::with_digest(UPLOADS, &bytes::digest(&blob));
+        if is_done(client.post(&path, &blob), 201) {
+            is_done(client.delete_blob(REPOSITORY, &bytes::digest(&blob)), 202);
+        }
+        let image = image_of(base, count);
+        if is_done(put_request(client, &image, &format!("w{number}")).send(), 201) {
+            there.push(image);
+        }
+        if there.len() > 25 && is_done(client.delete_manifest(REPOSITORY, &there[0].digest), 202) {
+            there.remove(0);
+        }
+    }
+    (there, refused)
+}
+
+#[test]
+fn what_is_acknowledged_is_there_however_the_disk_fills_up() {
+    let test = "what_is_acknowledged_is_there_however_the_disk_fills_up";
+    let Some(disk) = Tmpfs::mount(&format!("crash::full::server::{test}"), 24 << 20, NAMES) else { return };
+    let server = Server::builder()
+        .data(&disk.path().join("data"))
+        .env("WHARFINGER_FREE_SPACE_FLOOR_BYTES", "0")
+        .start();
+    let base = ImageBuilder::sample(1).layer(&bytes::random(2, MIB));
+    base.build().push(&server.client(), REPOSITORY, "base");
+    let over = AtomicBool::new(false);
+    let address = server.addr();
+    let images = thread::scope(|scope| {
+        let workers: Vec<_> = (1..=4)
+            .map(|number| {
+                let (base, go_on) = (&base, || !over.load(Ordering::SeqCst));
+                scope.spawn(move || push_and_delete(&Client::new(address), base, number, go_on))
+            })
+            .collect();
+        for round in 0..20 {
+            // Full at once, nearly full, or soon full by what is pushed.
+            disk.fill_to([0, 100_000, 1_000_000][round % 3]);
+            let client = Client::new(address);
+            let probe = bytes::random(9999, 2 * MIB);
+            let path = uploads::with_digest(UPLOADS, &bytes::digest(&probe));
+            let refused = || client.post(&path, &probe).status == 403;
+            wait::until_true("the disk to be full", refused);
+            disk.clear();
+        }
+        over.store(true, Ordering::SeqCst);
+        let done = workers.into_iter().map(|worker| worker.join().expect("a worker"));
+        let (images, refused): (Vec<_>, Vec<_>) = done.unzip();
+        println!("{test}: refused of each worker: {refused:?}");
+        images.concat()
+    });
+    assert!(!images.is_empty());
+    assert_all_pullable(&server.client(), &images);
 }

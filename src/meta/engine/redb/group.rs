@@ -40,6 +40,11 @@ impl<'txn> GroupRows<'txn> {
         Ok(())
     }
 
+    /// How many bytes the group has written.
+    pub fn bytes_written(&self) -> usize {
+        self.changes.bytes_written()
+    }
+
     /// Whether the group changed nothing.
     pub fn is_unchanged(&self) -> bool {
         self.changes.is_empty()

@@ -4,7 +4,7 @@ use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId};
 use super::ledger::Ledger;
 use super::{definition, storage};
 use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -37,15 +37,16 @@ pub struct RedbSnapshot {
     ledger: Arc<Ledger>,
     /// The last group that was known when this was taken.
     group: u64,
-    serial: RefCell<u64>,
+    serial: Cell<u64>,
     view: RefCell<View>,
+    lost: Cell<bool>,
 }
 
 impl RedbSnapshot {
     pub fn take(ledger: &Arc<Ledger>) -> Result<Self, EngineError> {
         let (view, serial, group) = ledger.view()?;
-        let (view, serial) = (RefCell::new(view), RefCell::new(serial));
-        Ok(Self { ledger: Arc::clone(ledger), group, serial, view })
+        let (view, serial) = (RefCell::new(view), Cell::new(serial));
+        Ok(Self { ledger: Arc::clone(ledger), group, serial, view, lost: Cell::new(false) })
     }
 
     fn read<T>(
@@ -58,9 +59,11 @@ impl RedbSnapshot {
             if !matches!(outcome, Err(EngineError::Reopened)) {
                 return outcome;
             }
-            let (view, serial) = self.ledger.view_again(*self.serial.borrow(), self.group)?;
+            let again = self.ledger.view_again(self.serial.get(), self.group);
+            self.lost.set(matches!(again, Err(EngineError::Reopened)));
+            let (view, serial) = again?;
             self.view.replace(view);
-            self.serial.replace(serial);
+            self.serial.set(serial);
         }
     }
 }
@@ -75,6 +78,10 @@ impl ReadRows for RedbSnapshot {
 
     fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
         self.read(table, |rows| read_range(rows, range, limit))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.get()
     }
 }
 

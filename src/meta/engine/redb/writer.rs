@@ -8,6 +8,7 @@ use super::super::{EngineError, Job, Verdict, WriteError};
 use super::group::GroupRows;
 use super::ledger::{Ledger, Open, put_group};
 use super::{panic_text, storage};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,9 @@ use std::thread::JoinHandle;
 
 /// The most closures that share a commit.
 const GROUP_MAX_CLOSURES: usize = 64;
+
+/// Bytes of keys and values after which a group takes no further closure: a transaction is held in memory.
+const GROUP_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 type Answer = Result<(), WriteError>;
 
@@ -61,28 +65,36 @@ impl Drop for Writer {
 
 fn run(ledger: &Ledger, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
     while let Ok(first) = queue.recv() {
-        let mut group = vec![first];
-        group.extend(queue.try_iter().take(GROUP_MAX_CLOSURES - 1));
-        match settle(ledger, &mut group) {
-            Ok(answers) => {
-                assert_eq!(answers.len(), group.len());
-                for (waiting, answer) in group.into_iter().zip(answers) {
-                    // One that no longer waits has its outcome in the ledger all the same.
-                    drop(waiting.answer.send(answer));
+        let mut waiting = VecDeque::from([first]);
+        waiting.extend(queue.try_iter().take(GROUP_MAX_CLOSURES - 1));
+        while !waiting.is_empty() {
+            match settle(ledger, waiting.make_contiguous()) {
+                Ok(answers) => answer(&mut waiting, answers),
+                Err(failure) => {
+                    log::error!("the ledger takes no more writes: {failure}");
+                    ledger.end();
+                    on_failure(&failure);
+                    return;
                 }
-            }
-            Err(failure) => {
-                log::error!("the ledger takes no more writes: {failure}");
-                ledger.end();
-                on_failure(&failure);
-                return;
             }
         }
     }
 }
 
-/// Commits the group, or finds out that the disk has no room for it. An error here is the engine's: what is
-/// on disk is then unknown.
+/// Answers the first of those that wait: as many as there are answers.
+fn answer(waiting: &mut VecDeque<Waiting>, answers: Vec<Answer>) {
+    assert!(
+        (1..=waiting.len()).contains(&answers.len()),
+        "at least one is settled, and none that does not wait"
+    );
+    for (waiting, answer) in waiting.drain(..answers.len()).zip(answers) {
+        // One that no longer waits has its outcome in the ledger all the same.
+        drop(waiting.answer.send(answer));
+    }
+}
+
+/// Commits the first of those that wait as a group, or finds out that the disk has no room for it; gives
+/// their answers. An error here is the engine's: what is on disk is then unknown.
 fn settle(ledger: &Ledger, group: &mut [Waiting]) -> Result<Vec<Answer>, String> {
     let Some(open) = ledger.writable().map_or_else(|| make_writable(ledger), |open| Ok(Some(open)))? else {
         return Ok(all_full(group));
@@ -108,7 +120,7 @@ fn settle(ledger: &Ledger, group: &mut [Waiting]) -> Result<Vec<Answer>, String>
         log::warn!("the ledger's disk has no room: {} writes are refused ({failure})", group.len());
         return Ok(all_full(group));
     }
-    if found.group == before + 1 && found.durable && answers.len() == group.len() {
+    if found.group == before + 1 && found.durable && !answers.is_empty() {
         // What failed came after the commit.
         log::warn!("the ledger's disk has no room left behind a commit ({failure})");
         return Ok(answers);
@@ -135,7 +147,8 @@ enum Written {
     Nothing,
 }
 
-/// Runs the closures and commits what they changed as the group of that number.
+/// Runs closures until they have written enough for one transaction, and commits what they changed as the
+/// group of that number.
 fn commit(
     open: &Open,
     number: u64,
@@ -146,6 +159,9 @@ fn commit(
     let mut rows = GroupRows::open(&transaction)?;
     for waiting in group.iter_mut() {
         answers.push(run_closure(&mut rows, &mut waiting.job)?);
+        if rows.bytes_written() >= GROUP_MAX_BYTES {
+            break;
+        }
     }
     let unchanged = rows.is_unchanged();
     drop(rows);
@@ -171,5 +187,37 @@ fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Answer, Engine
             rows.undo(mark)?;
             Ok(Err(WriteError::Panicked(panic_text(&*panic))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::engine::TableId;
+    use ::redb::backends::InMemoryBackend;
+
+    fn waiting(key: u8, bytes: usize) -> Waiting {
+        let (answer, _) = sync_channel(1);
+        let job: Job = Box::new(move |rows| {
+            rows.put(TableId::Tag, &[key], &vec![key; bytes]).unwrap();
+            Verdict::Keep
+        });
+        Waiting { job, answer }
+    }
+
+    #[test]
+    fn large_writes_share_a_commit_only_up_to_a_limit() {
+        const MIB: usize = 1 << 20;
+        let ledger = Ledger::open(Arc::new(InMemoryBackend::new()), 1 << 20).unwrap();
+        let settled = |bytes: usize| {
+            let mut group: Vec<_> = (0..6).map(|key| waiting(key, bytes)).collect();
+            let answers = settle(&ledger, &mut group).unwrap();
+            assert!(answers.iter().all(Result::is_ok));
+            answers.len()
+        };
+        assert_eq!(settled(10), 6);
+        assert_eq!(settled(3 * MIB), 3, "9 MiB are enough for one");
+        assert_eq!(settled(8 * MIB - 1), 1, "with its key that is the limit");
+        assert_eq!(ledger.last_group(), 3);
     }
 }
