@@ -20,8 +20,8 @@ const WRONG_USE: u8 = 2;
 /// The disk failed: what is on it decides at the next start.
 const DISK_FAILED: i32 = 3;
 
-/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as the
-/// TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
+/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as
+/// the TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
 const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// An OCI / Docker container registry whose ledger and files cannot say different things.
@@ -83,9 +83,17 @@ fn wrong_use(message: &str) -> ExitCode {
     ExitCode::from(WRONG_USE)
 }
 
-/// Opens the store of the configured directory, which it locks. Without `create`, one that is not there is
-/// refused.
-fn open_store(config: &Config, create: bool) -> Result<Store, OpenError> {
+/// Opens the store of the configured directory, or makes it.
+fn open_store(config: &Config) -> Result<Store, OpenError> {
+    Store::open(DataDir::open(&config.data, true)?, store_options(config))
+}
+
+/// Opens the store of the configured directory to look at it, which changes nothing.
+fn look_at_store(config: &Config) -> Result<Store, OpenError> {
+    Store::open_to_look(DataDir::open_to_look(&config.data)?, store_options(config))
+}
+
+fn store_options(config: &Config) -> StoreOptions {
     let on_failure: OnFailure = Arc::new(|reason| {
         eprintln!(
             "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
@@ -94,5 +102,5 @@ fn open_store(config: &Config, create: bool) -> Result<Store, OpenError> {
         std::process::exit(DISK_FAILED);
     });
     let ledger_cache_bytes = usize::try_from(config.settings.ledger_cache_bytes).unwrap_or(usize::MAX);
-    Store::open(DataDir::open(&config.data, create)?, StoreOptions { ledger_cache_bytes, on_failure })
+    StoreOptions { ledger_cache_bytes, on_failure }
 }

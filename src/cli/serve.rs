@@ -77,7 +77,7 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let access = config::access(&config)?;
     // The directory first: whoever runs there already most likely has the port, too.
-    let store = open_store(&config, true).map_err(|error| error.to_string())?;
+    let store = open_store(&config).map_err(|error| error.to_string())?;
     let listener = listen::bind(config.listen).map_err(|error| listen_refusal(config.listen, &error))?;
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
