@@ -126,6 +126,19 @@ impl DataDir {
         lock::in_use(root)
     }
 
+    /// Opens a directory with a ledger and changes nothing in it, but for its lock. What is missing of its
+    /// layout holds nothing.
+    pub fn open_to_look(root: &Path) -> Result<Self, OpenDirError> {
+        root::expect_ledger(root, LEDGER)?;
+        let lock = lock::take(root)?;
+        let dir = Self { root: root.to_path_buf(), _lock: lock };
+        let algorithms = Algorithm::ALL.map(|algorithm| dir.blobs().join(algorithm.as_str()));
+        for directory in [root.join("ledger"), dir.uploads(), dir.blobs()].iter().chain(&algorithms) {
+            is_directory(directory)?;
+        }
+        Ok(dir)
+    }
+
     /// The directory itself.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -285,14 +298,20 @@ pub(super) fn refusal_advice(error: &io::Error) -> String {
 
 /// Makes a directory of ours unless it is there, and says whether it did.
 fn make_directory(path: &Path) -> Result<bool, OpenDirError> {
+    if is_directory(path)? {
+        return Ok(false);
+    }
+    let made = DirBuilder::new().mode(DIRECTORY_MODE).create(path);
+    made.map(|()| true).map_err(|source| io_refusal(path, source))
+}
+
+/// Whether a directory of ours is there. Anything else in its place is refused.
+fn is_directory(path: &Path) -> Result<bool, OpenDirError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
-        Ok(found) if found.is_dir() => Ok(false),
+        Ok(found) if found.is_dir() => Ok(true),
         Ok(_) => Err(OpenDirError::NotADirectory(path.to_path_buf())),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let made = DirBuilder::new().mode(DIRECTORY_MODE).create(path);
-            made.map(|()| true).map_err(|source| io_refusal(path, source))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io_refusal(path, error)),
     }
 }

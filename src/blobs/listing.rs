@@ -34,10 +34,18 @@ fn parse_upload(name: &str, size: u64) -> Option<UploadEntry> {
     }
 }
 
+/// The entries of a directory; none where it is not there, as `verify` may find it.
+fn listed(directory: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        found => Ok(Some(found?).into_iter().flatten()),
+    }
+}
+
 /// The entries of a directory whose names are not `known`.
 fn strangers_of(directory: &Path, known: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut strangers = Vec::new();
-    for entry in fs::read_dir(directory)? {
+    for entry in listed(directory)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(&known) {
             strangers.push(entry.path());
@@ -50,7 +58,7 @@ impl DataDir {
     /// Lists uploads/, but for what the next start takes away.
     pub fn list_uploads(&self) -> io::Result<Vec<UploadEntry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.uploads())? {
+        for entry in listed(&self.uploads())? {
             let entry = entry?;
             if entry.file_name() == PROBE {
                 continue;
@@ -71,7 +79,7 @@ impl DataDir {
     ) -> io::Result<Vec<Result<(Location, u64), PathBuf>>> {
         let directory = self.blobs().join(algorithm.as_str()).join(format!("{prefix:02x}"));
         let mut files = Vec::new();
-        for entry in fs::read_dir(directory)? {
+        for entry in listed(&directory)? {
             let entry = entry?;
             let size = entry.metadata()?.len();
             let name = entry.file_name();

@@ -13,7 +13,9 @@ const OURS: [&str; 4] = ["LOCK", "ledger", "blobs", "uploads"];
 pub(super) fn expect_ledger(root: &Path, ledger: &str) -> Result<(), OpenDirError> {
     let path = root.join(ledger);
     match path.metadata() {
-        Ok(_) => Ok(()),
+        // An empty one is none: nothing was ever committed to it.
+        Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
+        Ok(_) => Err(OpenDirError::Absent(root.to_path_buf())),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenDirError::Absent(root.to_path_buf())),
         Err(_) if is_file(root) => Err(OpenDirError::File(root.to_path_buf())),
         Err(error) => Err(io_refusal(&path, error)),

@@ -94,9 +94,17 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Opens the store of the configured directory, which it locks. Without `create`, one that is not there is
-/// refused.
-fn open_store(config: &Config, create: bool) -> Result<Store, OpenError> {
+/// Opens the store of the configured directory, or makes it.
+fn open_store(config: &Config) -> Result<Store, OpenError> {
+    Store::open(DataDir::open(&config.data, true)?, store_options(config))
+}
+
+/// Opens the store of the configured directory to look at it, which changes nothing.
+fn look_at_store(config: &Config) -> Result<Store, OpenError> {
+    Store::open_to_look(DataDir::open_to_look(&config.data)?, store_options(config))
+}
+
+fn store_options(config: &Config) -> StoreOptions {
     let on_failure: OnFailure = Arc::new(|reason| {
         eprintln!(
             "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
@@ -105,5 +113,5 @@ fn open_store(config: &Config, create: bool) -> Result<Store, OpenError> {
         std::process::exit(DISK_FAILED);
     });
     let ledger_cache_bytes = usize::try_from(config.settings.ledger_cache_bytes).unwrap_or(usize::MAX);
-    Store::open(DataDir::open(&config.data, create)?, StoreOptions { ledger_cache_bytes, on_failure })
+    StoreOptions { ledger_cache_bytes, on_failure }
 }

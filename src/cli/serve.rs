@@ -78,7 +78,7 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let access = config::access(&config)?;
     // The address first: a start that cannot have it leaves nothing on the disk.
     let listener = listen::bind(config.listen).map_err(|error| listen_refusal(&config, &error))?;
-    let store = open_store(&config, true).map_err(|error| error.to_string())?;
+    let store = open_store(&config).map_err(|error| error.to_string())?;
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");

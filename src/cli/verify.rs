@@ -1,6 +1,6 @@
 //! `wharfinger verify`.
 
-use super::{DataArguments, FOUND_WRONG, config, open_store, wrong_use};
+use super::{DataArguments, FOUND_WRONG, config, look_at_store, wrong_use};
 use crate::registry::{Registry, SystemClock, VerifyReport};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
     let opened = config::load(&inputs).and_then(|config| {
-        let store = open_store(&config, false).map_err(|error| error.to_string())?;
+        let store = look_at_store(&config).map_err(|error| error.to_string())?;
         Ok(Registry::new(store, Arc::new(SystemClock), config))
     });
     let registry = match opened {

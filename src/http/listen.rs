@@ -23,8 +23,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Connections that the kernel keeps waiting for us.
-const BACKLOG: u32 = 1024;
+/// Connections that the kernel keeps waiting for us, or as many as `net.core.somaxconn` allows.
+const BACKLOG: i32 = 1024;
 
 /// A client's connection.
 struct Connection(TcpStream);
@@ -97,6 +97,8 @@ fn prepare(stream: &TcpStream, probe_after: Duration) {
 /// Takes the address, or says who cannot have it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
+    // It listens already, with the standard library's backlog of 128; a second time only sets another.
+    rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -108,7 +110,6 @@ pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> 
     let (head_read, keep_alive) = (seconds(settings.head_read_secs), seconds(settings.keep_alive_secs));
     let probe_after = seconds(settings.tcp_probe_after_secs);
     let mut builder = ServerBuilder::new()
-        .backlog(BACKLOG)
         .disable_signals()
         .shutdown_timeout(settings.shutdown_grace_secs)
         .worker_max_blocking_threads(count(settings.blocking_threads_max));

@@ -17,7 +17,7 @@ pub use descriptor::{Descriptor, FieldError, ReferrerDescriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::JsonError;
 pub use manifest::{Manifest, ManifestError, ManifestKind, ManifestLimits, ManifestReference, Role};
-pub use media_type::{essence, is_nondistributable, valid_media_type};
+pub use media_type::{essence, is_nondistributable};
 pub use name::{
     NAME_MAX_BYTES, NameError, Reference, ReferenceError, RepositoryName, TAG_MAX_BYTES, Tag, TagError,
 };

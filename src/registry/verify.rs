@@ -16,10 +16,13 @@ use serde_json::json;
 /// How much is read at once. Some rows are manifests of megabytes.
 const PAGE: Limit = Limit { rows: 1024, bytes: 1024 * 1024 };
 
+/// What stands in the place of an invariant where something could not be read, whatever depends on it.
+pub const UNREADABLE: &str = "unreadable";
+
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The invariant, as `docs/ARCHITECTURE.md` numbers them.
+    /// The invariant, as `src/lib.rs` numbers them, or [`UNREADABLE`].
     pub invariant: &'static str,
     /// What is wrong, and with what.
     pub words: String,
@@ -64,6 +67,14 @@ impl VerifyReport {
             self.violations.push(Violation { invariant, words: words() });
         }
     }
+
+    /// Notes what could not be read and lets the check go on: one fault hides no other.
+    fn absorb(&mut self, what: &str, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            let words = format!("{what} could not be checked: {error}");
+            self.violations.push(Violation { invariant: UNREADABLE, words });
+        }
+    }
 }
 
 impl Registry {
@@ -71,31 +82,41 @@ impl Registry {
     pub fn verify(&self, deep: bool) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
         let rows = self.store.snapshot()?;
-        manifests::check(&rows, &mut report)?;
-        links::check(&rows, &mut report)?;
-        files::check(&self.store, &rows, deep, &mut report)?;
+        manifests::check(&rows, &mut report);
+        links::check(&rows, &mut report);
+        files::check(&self.store, &rows, deep, &mut report);
         Ok(report)
     }
 }
 
-/// Hands every row of a table to `visit`, a page at a time.
+/// Hands every row of a table to `visit`, a page at a time. A row that cannot be read, or whose check cannot
+/// be done, is noted.
 fn scan<K, V>(
     rows: &Snapshot,
     table: &Table<K, V>,
-    mut visit: impl FnMut(K, V) -> Result<(), Error>,
-) -> Result<(), Error>
-where
+    report: &mut VerifyReport,
+    mut visit: impl FnMut(&mut VerifyReport, K, V) -> Result<(), Error>,
+) where
     K: Key,
     V: Value,
 {
     let mut range = KeyRange::all();
     loop {
-        let page = rows.scan(table, &range, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
+        let page = match rows.scan(table, &range, PAGE) {
+            Ok(page) => page,
+            Err(error) => {
+                let rest = format!("the rest of table {}", table.id().name());
+                return report.absorb(&rest, Err(error.into()));
+            }
+        };
+        let Some((last, _)) = page.last() else { return };
         range = range.after_bytes(last);
-        for (_, row) in page {
-            let (key, value) = row?;
-            visit(key, value)?;
+        for (key, row) in page {
+            let outcome = match row {
+                Ok((key, value)) => visit(report, key, value),
+                Err(error) => Err(error.into()),
+            };
+            report.absorb(&format!("row {} of table {}", key.escape_ascii(), table.id().name()), outcome);
         }
     }
 }

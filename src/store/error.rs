@@ -60,6 +60,19 @@ pub enum OpenError {
         /// This program's.
         known: u32,
     },
+    /// The ledger is to be migrated, which only a start does.
+    #[error(
+        "the ledger in {dir} has schema {found}, this program writes {known}: start `wharfinger serve` once, \
+         which migrates it, or use the version that wrote it"
+    )]
+    Older {
+        /// The data directory.
+        dir: String,
+        /// The ledger's schema.
+        found: u32,
+        /// This program's.
+        known: u32,
+    },
     /// Bringing ledger and files together failed.
     #[error("the data directory cannot be recovered: {0}")]
     Store(#[from] StoreError),

@@ -67,6 +67,15 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the ledger of a locked directory to read it, and changes nothing: no migration, no recovery.
+    pub fn open_to_look(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
+        let engine = RedbEngine::open_to_look(dir.ledger_file()?, options.ledger_cache_bytes)
+            .map_err(|error| OpenError::ledger(dir.root(), &error))?;
+        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        store.expect_newest()?;
+        Ok(store)
+    }
+
     /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run
     /// again where that state could not be read to the end.
     pub fn read<T, E: From<StoreError>>(&self, read: impl Fn(&Snapshot) -> Result<T, E>) -> Result<T, E> {

@@ -48,14 +48,28 @@ impl fmt::Display for Recovery {
 }
 
 impl Store {
-    pub(super) fn migrate(&self) -> Result<(), OpenError> {
+    fn schema(&self) -> Result<SchemaRecord, OpenError> {
         let present = self.snapshot()?.get(&SCHEMA, &())?;
-        let mut schema = present.unwrap_or(SchemaRecord { version: 0, cursor: Vec::new() });
+        let schema = present.unwrap_or(SchemaRecord { version: 0, cursor: Vec::new() });
         let known = migrations::newest();
         if schema.version > known {
             let dir = self.dir.root().display().to_string();
             return Err(OpenError::Newer { dir, found: schema.version, known });
         }
+        Ok(schema)
+    }
+
+    /// Refuses a ledger that a start would migrate first.
+    pub(super) fn expect_newest(&self) -> Result<(), OpenError> {
+        let (found, known) = (self.schema()?.version, migrations::newest());
+        if found == known {
+            return Ok(());
+        }
+        Err(OpenError::Older { dir: self.dir.root().display().to_string(), found, known })
+    }
+
+    pub(super) fn migrate(&self) -> Result<(), OpenError> {
+        let mut schema = self.schema()?;
         for migration in migrations::ALL.iter().filter(|migration| migration.version > schema.version) {
             self.run_migration(migration, std::mem::take(&mut schema.cursor))?;
         }

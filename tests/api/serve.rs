@@ -1,8 +1,10 @@
 //! `wharfinger serve`: how it starts, what it refuses, how it stops.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::process::{Finished, run};
 use crate::support::raw::Connection;
@@ -275,6 +277,22 @@ fn a_setting_that_is_none_is_refused_by_name() {
     for (name, value) in [("WHARFINGER_PAGE_MAX", "many"), ("WHARFINGER_UPLOAD_IDLE_SECS", "-1")] {
         run(&arguments, &[(name, value)]).expect_refusal().expect_words(name);
     }
+}
+
+#[test]
+fn connections_wait_for_a_busy_server() {
+    const WAITING: usize = 300;
+    let server = Server::start();
+    let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a limit of the kernel");
+    let most: usize = most.trim().parse().expect("a number");
+    let process = Pid::from_raw(i32::try_from(server.pid()).expect("an id")).expect("not zero");
+    kill_process(process, Signal::STOP).expect("it runs");
+    let connect = |_| TcpStream::connect_timeout(&server.addr(), Duration::from_secs(5)).ok();
+    let waiting: Vec<_> = (0..WAITING.min(most)).map_while(connect).collect();
+    kill_process(process, Signal::CONT).expect("it is there");
+    assert_eq!(waiting.len(), WAITING.min(most), "connections that the kernel took");
+    drop(waiting);
+    server.client().get("/v2/").expect_status(200);
 }
 
 /// A client that lost its power says nothing, not even that it is gone: the kernel has to ask.

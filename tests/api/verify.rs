@@ -1,8 +1,10 @@
 //! `wharfinger verify`: it finds nothing where nothing is wrong, and everything where something is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -182,13 +184,91 @@ fn a_directory_that_is_not_there_is_refused_and_not_made() {
 }
 
 #[test]
-fn looking_changes_nothing() {
+fn looking_changes_nothing_but_the_lock() {
     let (server, _) = stopped(531);
-    let snapshot = || {
-        let listed = files::files_under(&server.data().join("blobs"));
-        listed.into_iter().map(|path| (fs::read(&path).expect("a file"), path)).collect::<Vec<_>>()
+    let mut killed = Server::start();
+    ImageBuilder::sample(534).build().push(&killed.client(), "checked", "v1");
+    killed.client().patch(&uploads::start(&killed.client(), "open"), b"content").expect_status(202);
+    killed.kill();
+    for server in [&server, &killed] {
+        // Such directories hold nothing, and a backup may have left them out.
+        fs::remove_dir(empty_prefix(server)).expect("it is empty");
+        let before = everything_but_the_lock(server);
+        server.run_verify(&["--deep"]).expect_code(0);
+        let after = everything_but_the_lock(server);
+        assert!(after == before, "{:?}", after.keys().collect::<Vec<_>>());
+    }
+}
+
+/// A directory for blobs that has none.
+fn empty_prefix(server: &Server) -> PathBuf {
+    let prefixes = fs::read_dir(server.data().join("blobs/sha512")).expect("a directory");
+    let mut prefixes = prefixes.map(|entry| entry.expect("an entry").path());
+    prefixes.find(|path| fs::read_dir(path).expect("a directory").next().is_none()).expect("one is empty")
+}
+
+/// Every path, with what a file holds and when it was written to.
+fn everything_but_the_lock(server: &Server) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let paths = files::entries_under(server.data()).into_iter().filter(|path| !path.ends_with("LOCK"));
+    let look = |path: PathBuf| {
+        let written = path.metadata().expect("it is there").modified().expect("a time");
+        let content = if path.is_dir() { Vec::new() } else { fs::read(&path).expect("a file") };
+        (path, (content, written))
     };
-    let before = snapshot();
-    server.run_verify(&["--deep"]).expect_code(0);
-    assert_eq!(snapshot(), before);
+    paths.map(look).collect()
+}
+
+/// Writes rows into the ledger of a stopped server behind its back.
+fn write_rows(server: &Server, table: &str, rows: &[(&[u8], &[u8])]) {
+    let database = redb::Database::open(server.data().join("ledger/ledger.redb")).expect("a ledger");
+    let transaction = database.begin_write().expect("nobody else has it");
+    let mut open =
+        transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new(table)).expect("a table");
+    for (key, value) in rows {
+        open.insert(*key, *value).expect("a row");
+    }
+    drop(open);
+    transaction.commit().expect("committed");
+}
+
+/// Only a start migrates: whoever looks would look at something else than what there is.
+#[test]
+fn a_ledger_that_is_to_be_migrated_is_left_to_the_start() {
+    let (mut server, image) = stopped(535);
+    // Version byte, number 0, no cursor.
+    write_rows(&server, "schema", &[(b"", &[1, 0, 0])]);
+    let before = everything_but_the_lock(&server);
+    server.run_verify(&[]).expect_code(2).expect_words("schema 0").expect_words("wharfinger serve");
+    assert!(everything_but_the_lock(&server) == before);
+    server.restart();
+    image.assert_pullable(&server.client(), "checked", "v1");
+}
+
+#[test]
+fn a_row_that_cannot_be_read_hides_no_other_fault() {
+    let (server, image) = stopped(536);
+    let config = &image.blob_digests()[0];
+    fs::remove_file(files::blob_file(server.data(), config)).expect("the file was there");
+    write_rows(&server, "tag", &[(b"no key of ours", b""), (b"nor this", b"\xff\xff")]);
+    write_rows(&server, "blob", &[(&[1; 33], b"\x01")]);
+    write_rows(&server, "repository", &[(&[7; 8], b"")]);
+    for options in [&[][..], &["--deep"], &["--json"]] {
+        let found = server.run_verify(options).expect_code(1).expect_words(bytes::hex(config));
+        let found = found.expect_words("of table tag").expect_words("of table blob");
+        found.expect_words("of table repository");
+    }
+    server.into_dirty();
+}
+
+#[test]
+fn a_place_that_cannot_be_listed_hides_no_other_fault() {
+    let (server, image) = stopped(537);
+    fs::remove_file(layer_file(&server, &image)).expect("the file was there");
+    let prefix = empty_prefix(&server);
+    fs::remove_dir(&prefix).expect("it is empty");
+    fs::write(&prefix, "in the way").expect("a file");
+    let name = prefix.file_name().expect("a name").to_string_lossy().into_owned();
+    assert_found(&server, &[], &layer_of(&image));
+    server.run_verify(&[]).expect_code(1).expect_words(&format!("blobs/sha512/{name}"));
+    server.into_dirty();
 }

@@ -258,6 +258,9 @@ impl Server {
             let status = self.stop();
             assert!(status.success(), "a clean stop, not {status}; {}", self.log_tail());
         }
+        let log = self.log();
+        let panicked = log.lines().find(|line| line.contains("panicked"));
+        assert!(panicked.is_none(), "nothing panics: {panicked:?}; {}", self.log_tail());
         self.verify();
     }
 }

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oci::media_type::{
-    DOCKER_FOREIGN_LAYER, DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_EMPTY, OCI_IMAGE_CONFIG,
-};
+use crate::oci::media_type::{DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED};
 use crate::oci::{Algorithm, FieldError};
 
 mod properties;
 
+const OCI_IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
+const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 fn descriptor(media_type: &str, content: &str) -> Value {

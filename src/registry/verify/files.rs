@@ -5,22 +5,24 @@ use crate::oci::{Algorithm, Digest, Hasher, SessionId};
 use crate::registry::error::Error;
 use crate::store::records::BlobRecord;
 use crate::store::tables::{BLOB, BLOB_USER, LEASE, QUEUE, TOMBSTONE, UPLOAD};
-use crate::store::{KeyRange, Location, QueueKind, Read, Snapshot, Store, StoreError, UploadEntry};
+use crate::store::{
+    KeyRange, Location, MetaError, QueueKind, Read, Snapshot, Store, StoreError, UploadEntry,
+};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// How much of a file is read at once.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
-pub fn check(store: &Store, rows: &Snapshot, deep: bool, report: &mut VerifyReport) -> Result<(), Error> {
+pub fn check(store: &Store, rows: &Snapshot, deep: bool, report: &mut VerifyReport) {
     let mut queued = HashSet::new();
-    scan(rows, &QUEUE, |(_, kind, blob, _), ()| {
+    scan(rows, &QUEUE, report, |_, (_, kind, blob, _), ()| {
         if kind == QueueKind::Unreferenced {
             queued.insert(blob);
         }
         Ok(())
-    })?;
-    scan(rows, &BLOB, |digest, blob| {
+    });
+    scan(rows, &BLOB, report, |report, digest, blob| {
         report.blobs += 1;
         let needed = rows.first(&BLOB_USER, &KeyRange::prefix(&digest))?.is_some()
             || rows.first(&LEASE, &KeyRange::prefix(&digest))?.is_some();
@@ -28,30 +30,31 @@ pub fn check(store: &Store, rows: &Snapshot, deep: bool, report: &mut VerifyRepo
             format!("nothing needs blob {digest}, and the collector does not know")
         });
         check_blob(store, digest, &blob, deep, report)
-    })?;
-    let (staged, sealed) = list_uploads(store, report)?;
-    scan(rows, &UPLOAD, |session, upload| {
+    });
+    let (staged, sealed) = list_uploads(store, report);
+    scan(rows, &UPLOAD, report, |report, session, upload| {
         let size = staged.get(&session).copied();
         report.expect(size.is_some_and(|size| size >= upload.offset), "I5", || {
             format!("upload {session} was acknowledged to byte {}, its file has {size:?}", upload.offset)
         });
         Ok(())
-    })?;
-    scan(rows, &TOMBSTONE, |(digest, session), _| {
+    });
+    scan(rows, &TOMBSTONE, report, |report, (digest, session), _| {
         let blob = rows.get(&BLOB, &digest)?;
         let dead = blob.is_none_or(|blob| blob.session != session);
         report.expect(dead, "I9", || format!("the file of blob {digest} has a tombstone"));
         Ok(())
-    })?;
-    for path in store.dir().strangers_in_blobs().map_err(StoreError::from)? {
-        report_stranger(&path, report);
+    });
+    match store.dir().strangers_in_blobs() {
+        Ok(strangers) => strangers.iter().for_each(|path| report_stranger(path, report)),
+        Err(error) => report.absorb("blobs", Err(StoreError::from(error).into())),
     }
     for algorithm in Algorithm::ALL {
         for prefix in 0..=255 {
-            check_directory(store, rows, algorithm, prefix, &sealed, report)?;
+            let outcome = check_directory(store, rows, algorithm, prefix, &sealed, report);
+            report.absorb(&format!("blobs/{}/{prefix:02x}", algorithm.as_str()), outcome);
         }
     }
-    Ok(())
 }
 
 fn check_blob(
@@ -94,13 +97,14 @@ fn hash(store: &Store, digest: Digest, blob: &BlobRecord) -> Result<Digest, Stor
 }
 
 /// The open sessions' files with their sizes, and the finished ones that wait for the next start.
-fn list_uploads(
-    store: &Store,
-    report: &mut VerifyReport,
-) -> Result<(HashMap<SessionId, u64>, HashSet<Location>), Error> {
+fn list_uploads(store: &Store, report: &mut VerifyReport) -> (HashMap<SessionId, u64>, HashSet<Location>) {
     let mut staged = HashMap::new();
     let mut sealed = HashSet::new();
-    for entry in store.dir().list_uploads().map_err(StoreError::from)? {
+    let entries = store.dir().list_uploads().unwrap_or_else(|error| {
+        report.absorb("uploads", Err(StoreError::from(error).into()));
+        Vec::new()
+    });
+    for entry in entries {
         match entry {
             UploadEntry::Staging(session, size) => drop(staged.insert(session, size)),
             UploadEntry::Sealed(location) => {
@@ -111,7 +115,7 @@ fn list_uploads(
             UploadEntry::Foreign(path) => report_stranger(&path, report),
         }
     }
-    Ok((staged, sealed))
+    (staged, sealed)
 }
 
 fn report_stranger(path: &Path, report: &mut VerifyReport) {
@@ -134,13 +138,20 @@ fn check_directory(
                 continue;
             }
         };
-        let Location { digest, session } = location;
-        let known = rows.get(&BLOB, &digest)?.is_some_and(|blob| blob.session == session)
-            || rows.contains(&TOMBSTONE, &(digest, session))?
-            || sealed.contains(&location);
-        report.expect(known, "I2", || format!("blobs/{} belongs to no row", location.path().display()));
-        let right_place = digest.bytes()[0] == prefix;
+        let known = is_known(rows, &location, sealed).map(|known| {
+            report.expect(known, "I2", || format!("blobs/{} belongs to no row", location.path().display()));
+        });
+        report.absorb(&format!("blobs/{}", location.path().display()), known.map_err(Error::from));
+        let right_place = location.digest.bytes()[0] == prefix;
         report.expect(right_place, "I6", || format!("{} lies in a wrong directory", location.file_name()));
     }
     Ok(())
+}
+
+/// Whether a file is a blob's, given up, or finished and not yet one.
+fn is_known(rows: &Snapshot, location: &Location, sealed: &HashSet<Location>) -> Result<bool, MetaError> {
+    let Location { digest, session } = *location;
+    Ok(rows.get(&BLOB, &digest)?.is_some_and(|blob| blob.session == session)
+        || rows.contains(&TOMBSTONE, &(digest, session))?
+        || sealed.contains(location))
 }

@@ -2,7 +2,6 @@
 
 use super::{VerifyReport, scan};
 use crate::oci::{Descriptor, Role};
-use crate::registry::error::Error;
 use crate::store::records::Target;
 use crate::store::tables::{
     BLOB, BLOB_USER, CATALOG, LEASE, MANIFEST, Number, PARENT, QUEUE, REFERENCE, REFERRER, REPOSITORY,
@@ -10,21 +9,21 @@ use crate::store::tables::{
 };
 use crate::store::{KeyRange, QueueKind, Read, RepoId, Snapshot};
 
-pub fn check(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    check_users(rows, report)?;
-    check_leases(rows, report)?;
-    check_repositories(rows, report)?;
-    check_uploads(rows, report)
+pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
+    check_users(rows, report);
+    check_leases(rows, report);
+    check_repositories(rows, report);
+    check_uploads(rows, report);
 }
 
-fn check_users(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    scan(rows, &BLOB_USER, |(blob, repository, manifest), ()| {
+fn check_users(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &BLOB_USER, report, |report, (blob, repository, manifest), ()| {
         let row = rows.get(&REFERENCE, &(repository, manifest, blob))?;
         let right = row.is_some_and(|row| row.target == Target::Blob);
         report.expect(right, "I7", || format!("{blob} counts on {manifest}, which does not need it"));
         Ok(())
-    })?;
-    scan(rows, &PARENT, |(repository, child, index), ()| {
+    });
+    scan(rows, &PARENT, report, |report, (repository, child, index), ()| {
         let row = rows.get(&REFERENCE, &(repository, index, child))?;
         let right = row.is_some_and(|row| match row.target {
             Target::Manifest => true,
@@ -33,68 +32,74 @@ fn check_users(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> 
         });
         report.expect(right, "I7", || format!("{child} counts on {index}, which does not list it"));
         Ok(())
-    })?;
-    scan(rows, &REFERENCE, |(repository, manifest, referenced), _| {
+    });
+    scan(rows, &REFERENCE, report, |report, (repository, manifest, referenced), _| {
         let there = rows.contains(&MANIFEST, &(repository, manifest))?;
         report.expect(there, "I7", || format!("{referenced} is referenced by {manifest}, which is gone"));
         Ok(())
-    })?;
-    scan(rows, &REFERRER, |(repository, subject, referrer), record| {
+    });
+    scan(rows, &REFERRER, report, |report, (repository, subject, referrer), record| {
         let row = rows.get(&MANIFEST, &(repository, referrer))?;
         let right = row.is_some_and(|row| row.subject == Some(subject));
         let described = serde_json::from_str::<Descriptor>(&record.descriptor);
         let described = described.is_ok_and(|described| described.digest == referrer);
         report.expect(right && described, "I7", || format!("{referrer} is no referrer of {subject}"));
         Ok(())
-    })
+    });
 }
 
-fn check_leases(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    scan(rows, &LEASE, |(blob, repository), lease| {
+fn check_leases(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &LEASE, report, |report, (blob, repository), lease| {
         let there = rows.contains(&BLOB, &blob)?;
         report.expect(there, "I10", || format!("a lease names {blob}, which is not stored"));
         let queued = rows.contains(&QUEUE, &(lease.ends_at_ms, QueueKind::LeaseEnd, blob, repository))?;
         report.expect(queued, "I10", || format!("nothing waits for the end of a lease of {blob}"));
         Ok(())
-    })?;
-    scan(rows, &QUEUE, |(due_ms, kind, blob, repository), ()| {
+    });
+    scan(rows, &QUEUE, report, |report, (due_ms, kind, blob, repository), ()| {
         if kind == QueueKind::LeaseEnd {
             let lease = rows.get(&LEASE, &(blob, repository))?;
             let right = lease.is_some_and(|lease| lease.ends_at_ms == due_ms);
             report.expect(right, "I10", || format!("the end of a lease of {blob} is waited for in vain"));
         }
         Ok(())
-    })
+    });
 }
 
-fn check_repositories(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    scan(rows, &CATALOG, |name, ()| {
+fn check_repositories(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &CATALOG, report, |report, name, ()| {
         let shown = match rows.get(&REPOSITORY_BY_NAME, &name)? {
             Some(Number(id)) => rows.first(&MANIFEST, &KeyRange::prefix(&RepoId(id)))?.is_some(),
             None => false,
         };
         report.expect(shown, "I3", || format!("{name} is in the catalog with nothing to show"));
         Ok(())
-    })?;
-    scan(rows, &REPOSITORY_BY_NAME, |name, Number(id)| {
+    });
+    scan(rows, &REPOSITORY, report, |report, id, repository| {
+        let back = rows.get(&REPOSITORY_BY_NAME, &repository.name)?;
+        let right = back.is_some_and(|Number(number)| RepoId(number) == id);
+        report.expect(right, "I3", || format!("{} is not found by its name", repository.name));
+        Ok(())
+    });
+    scan(rows, &REPOSITORY_BY_NAME, report, |report, name, Number(id)| {
         let row = rows.get(&REPOSITORY, &RepoId(id))?;
         let right = row.is_some_and(|row| row.name == name);
         report.expect(right, "I3", || format!("the number of {name} belongs to another repository"));
         Ok(())
-    })
+    });
 }
 
-fn check_uploads(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    scan(rows, &UPLOAD, |session, upload| {
+fn check_uploads(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &UPLOAD, report, |report, session, upload| {
         report.uploads += 1;
         let both = rows.contains(&UPLOAD_OF, &(RepoId(upload.repository), session))?;
         report.expect(both, "I10", || format!("upload {session} is not listed with its repository"));
         Ok(())
-    })?;
-    scan(rows, &UPLOAD_OF, |(repository, session), ()| {
+    });
+    scan(rows, &UPLOAD_OF, report, |report, (repository, session), ()| {
         let row = rows.get(&UPLOAD, &session)?;
         let right = row.is_some_and(|row| row.repository == repository.0);
         report.expect(right, "I10", || format!("upload {session} is listed with a repository not its own"));
         Ok(())
-    })
+    });
 }

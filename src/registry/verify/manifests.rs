@@ -9,12 +9,12 @@ use crate::store::tables::{
 };
 use crate::store::{KeyRange, Raw, Read, RepoId, Snapshot};
 
-pub fn check(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
-    scan(rows, &MANIFEST, |(repository, digest), record| {
+pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &MANIFEST, report, |report, (repository, digest), record| {
         report.manifests += 1;
         check_manifest(rows, repository, digest, &record, report)
-    })?;
-    scan(rows, &TAG, |(repository, tag), record| {
+    });
+    scan(rows, &TAG, report, |report, (repository, tag), record| {
         report.tags += 1;
         let digest = record.digest;
         let visible = rows.contains(&MANIFEST, &(repository, digest))?;
@@ -22,18 +22,18 @@ pub fn check(rows: &Snapshot, report: &mut VerifyReport) -> Result<(), Error> {
         let both = rows.contains(&TAG_OF, &(repository, digest, tag.clone()))?;
         report.expect(both, "I4", || format!("tag {tag} is not listed with its manifest {digest}"));
         Ok(())
-    })?;
-    scan(rows, &TAG_OF, |(repository, digest, tag), ()| {
+    });
+    scan(rows, &TAG_OF, report, |report, (repository, digest, tag), ()| {
         let record = rows.get(&TAG, &(repository, tag.clone()))?;
         let both = record.is_some_and(|record| record.digest == digest);
         report.expect(both, "I4", || format!("{digest} is listed with tag {tag}, which is not its"));
         Ok(())
-    })?;
-    scan(rows, &MANIFEST_BYTES, |(repository, digest), _| {
+    });
+    scan(rows, &MANIFEST_BYTES, report, |report, (repository, digest), _| {
         let row = rows.contains(&MANIFEST, &(repository, digest))?;
         report.expect(row, "I3", || format!("the bytes of manifest {digest} have no row"));
         Ok(())
-    })
+    });
 }
 
 fn check_manifest(

@@ -109,6 +109,18 @@ impl Ledger {
         Ok(Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(last_group) })
     }
 
+    /// Opens the ledger in `storage` and writes nothing to it: what redb writes at an opening is kept in
+    /// memory.
+    pub fn open_to_look(storage: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, OpenError> {
+        let watch = Arc::new(Watch::default());
+        let access = Access::reading(Arc::clone(&storage), Arc::clone(&watch));
+        let database = Arc::new(open_database(access, cache_bytes, Trust::None)?);
+        let last_group = last_group(&database).map_err(|error| damaged(&error.to_string()))?;
+        let state = State { open: Some(Open { database, watch, writable: false }), serial: 0, over: false };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Ok(Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(last_group) })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // What a panic leaves here is an opening that was not replaced: as good as before.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -55,6 +55,17 @@ impl RedbEngine {
         Self::open_backend(backend, cache_bytes, on_failure)
     }
 
+    /// Opens the ledger in `file` to read it alone: not a byte is written. redb's lock wants a file that is
+    /// open for writing all the same.
+    pub fn open_to_look(file: File, cache_bytes: usize) -> Result<Self, OpenError> {
+        let out_of_reach = |reason: String| OpenError { reason, cause: OpenCause::OutOfReach };
+        let backend = FileBackend::new(file).map_err(|error| out_of_reach(error.to_string()))?;
+        let ledger = Arc::new(Ledger::open_to_look(Arc::new(backend), cache_bytes)?);
+        let writer = writer::Writer::start(Arc::clone(&ledger), Box::new(|_| {}))
+            .map_err(|error| out_of_reach(error.to_string()))?;
+        Ok(Self { writer, ledger })
+    }
+
     /// Opens the ledger in storage of the caller's making. It may be closed and locked again and again.
     pub fn open_backend(
         backend: impl StorageBackend,
