@@ -101,15 +101,10 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens the directory and makes what is missing of its layout. With `create` unset, a directory without
-    /// a ledger is refused.
-    pub fn open(root: &Path, create: bool) -> Result<Self, OpenDirError> {
-        if create {
-            root::make(root)?;
-            root::refuse_foreign(root)?;
-        } else {
-            root::expect_ledger(root, LEDGER)?;
-        }
+    /// Opens the directory, or makes it, and makes what is missing of its layout.
+    pub fn open(root: &Path) -> Result<Self, OpenDirError> {
+        root::make(root)?;
+        root::refuse_foreign(root)?;
         let lock = lock::take(root)?;
         let dir = Self { root: root.to_path_buf(), _lock: lock };
         dir.make_layout().map_err(|error| match error {

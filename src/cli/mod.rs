@@ -96,7 +96,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 /// Opens the store of the configured directory, or makes it.
 fn open_store(config: &Config) -> Result<Store, OpenError> {
-    Store::open(DataDir::open(&config.data, true)?, store_options(config))
+    Store::open(DataDir::open(&config.data)?, store_options(config))
 }
 
 /// Opens the store of the configured directory to look at it, which changes nothing.

@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn store(&self) -> Store {
-        let dir = DataDir::open(&self.home.path().join("data"), true).expect("the directory opens");
+        let dir = DataDir::open(&self.home.path().join("data")).expect("the directory opens");
         let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
         Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).expect("the store opens")
     }

@@ -15,7 +15,7 @@ const INDEX: &[u8] =
 
 fn registry(root: &Path) -> Registry {
     let on_failure = Arc::new(|reason: &str| panic!("the disk failed: {reason}"));
-    let dir = DataDir::open(root, true).unwrap();
+    let dir = DataDir::open(root).unwrap();
     let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 16 << 20, on_failure }).unwrap();
     Registry::new(store, Arc::new(ManualClock::default()), Config::default())
 }

@@ -10,7 +10,7 @@ const IDLE_MS: u64 = 24 * 60 * 60 * 1000;
 
 fn registry() -> (TempDir, Arc<ManualClock>, Registry) {
     let home = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(&home.path().join("data"), true).unwrap();
+    let dir = DataDir::open(&home.path().join("data")).unwrap();
     let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
     let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
     let clock = Arc::new(ManualClock::new(1_700_000_000_000));
