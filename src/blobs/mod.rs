@@ -12,6 +12,7 @@ mod location;
 mod lock;
 mod reader;
 mod room;
+mod socket;
 mod staging;
 
 pub use data_dir::{DataDir, OpenDirError};
@@ -19,6 +20,7 @@ pub use listing::UploadEntry;
 pub use location::Location;
 pub use reader::BlobFile;
 pub use room::Room;
+pub use socket::connect_control;
 pub use staging::{Published, Sealed, Staging};
 
 /// A sync that failed: what was written before it may be lost, and nothing can find out.

@@ -2,6 +2,8 @@
 //! failed.
 
 mod config;
+mod control;
+mod gc;
 mod healthcheck;
 mod reload;
 mod serve;
@@ -38,6 +40,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a stopped registry: every invariant of ledger and files
     Verify(verify::Arguments),
+    /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
+    Gc(gc::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
     /// Check a configuration, or print an example of one
@@ -64,6 +68,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Gc(arguments) => gc::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
