@@ -134,6 +134,12 @@ impl DataDir {
         Ok(dir)
     }
 
+    /// Opens a directory that has a ledger already.
+    pub fn open_existing(root: &Path) -> Result<Self, OpenDirError> {
+        root::expect_ledger(root, LEDGER)?;
+        Self::open(root)
+    }
+
     /// The directory itself.
     #[must_use]
     pub fn root(&self) -> &Path {

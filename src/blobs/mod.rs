@@ -13,6 +13,7 @@ mod lock;
 mod reader;
 mod room;
 mod root;
+mod socket;
 mod staging;
 
 pub use data_dir::{DataDir, OpenDirError};
@@ -20,6 +21,7 @@ pub use listing::UploadEntry;
 pub use location::Location;
 pub use reader::BlobFile;
 pub use room::Room;
+pub use socket::connect_control;
 pub use staging::{Published, Sealed, Staging};
 
 /// A sync that failed: what was written before it may be lost, and nothing can find out.

@@ -2,6 +2,8 @@
 //! failed.
 
 mod config;
+mod control;
+mod gc;
 mod healthcheck;
 mod reload;
 mod serve;
@@ -39,6 +41,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a stopped registry: every invariant of ledger and files
     Verify(verify::Arguments),
+    /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
+    Gc(gc::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
     /// Check a configuration, or print an example of one
@@ -65,6 +69,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Gc(arguments) => gc::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
@@ -97,6 +102,11 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 /// Opens the store of the configured directory, or makes it.
 fn open_store(config: &Config) -> Result<Store, OpenError> {
     Store::open(DataDir::open(&config.data)?, store_options(config))
+}
+
+/// Opens the store of a configured directory that is there already.
+fn reopen_store(config: &Config) -> Result<Store, OpenError> {
+    Store::open(DataDir::open_existing(&config.data)?, store_options(config))
 }
 
 /// Opens the store of the configured directory to look at it, which changes nothing.

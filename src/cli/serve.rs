@@ -1,7 +1,7 @@
 //! `wharfinger serve`.
 
 use super::reload::reload;
-use super::{DataArguments, config, open_store, reachable, wrong_use};
+use super::{DataArguments, config, control, open_store, reachable, wrong_use};
 use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::State;
@@ -108,6 +108,9 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
+    if let Err(error) = control::serve(Arc::clone(&registry)) {
+        log::warn!("no control.sock, so commands cannot talk to this server: {error}");
+    }
     let housekeeping = Housekeeping::start(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
     let greeting = greeting(address, &config, &access);
@@ -182,11 +185,14 @@ impl Housekeeping {
     fn start(registry: Arc<Registry>) -> Self {
         let (stop, stopped) = channel();
         let work = move || {
-            let interval = || Duration::from_secs(registry.config().settings.housekeeping_secs);
-            while stopped.recv_timeout(interval()) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = registry.keep_house() {
-                    report(&error);
-                }
+            let mut busy = false;
+            let interval = |busy: bool| {
+                // The steps of a second are done, and there are more.
+                let secs = if busy { 1 } else { registry.config().settings.housekeeping_secs };
+                Duration::from_secs(secs)
+            };
+            while stopped.recv_timeout(interval(busy)) == Err(RecvTimeoutError::Timeout) {
+                busy = registry.keep_house().inspect_err(report).unwrap_or(false);
             }
         };
         let thread = std::thread::Builder::new().name("housekeeping".into()).spawn(work);

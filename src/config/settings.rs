@@ -81,6 +81,14 @@ settings! {
     Live blob_read_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
     /// Seconds that a pushed or mounted blob stays linked without a manifest that references it.
     Live blob_lease_secs: 1, DAY_SECS, YEAR_SECS;
+    /// Seconds for which a deleted manifest can be brought back. It and what only it needs stay on the disk
+    /// for so long; 0: they go at once.
+    Live keep_deleted_secs: 0, DAY_SECS, YEAR_SECS;
+    /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses.
+    Live gc_steps_per_sec: 0, 500, 100_000;
+    /// Seconds between two rounds of unlinking collected files, so that a copy of the directory that is being
+    /// made does not miss them.
+    Live unlink_batch_secs: 0, 3600, DAY_SECS;
     /// Seconds before a lease's end from which on HEAD says 404, so that the client pushes again; at most a
     /// quarter of `blob_lease_secs` counts.
     Live lease_margin_secs: 0, 3600, YEAR_SECS;
@@ -118,8 +126,8 @@ settings! {
     /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
     /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
     Live free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
-    /// Seconds between two looks for idle uploads and files to be unlinked.
-    Live housekeeping_secs: 1, 60, DAY_SECS;
+    /// Seconds between two looks for idle uploads and for what is due to be collected.
+    Live housekeeping_secs: 1, 10, DAY_SECS;
 }
 
 impl Setting {

@@ -22,6 +22,8 @@ pub enum QueueKind {
     Unreferenced,
     /// A lease that ends.
     LeaseEnd,
+    /// A deleted manifest that is kept no longer.
+    KeptEnd,
 }
 
 impl QueueKind {
@@ -29,6 +31,7 @@ impl QueueKind {
         match self {
             Self::Unreferenced => 1,
             Self::LeaseEnd => 2,
+            Self::KeptEnd => 3,
         }
     }
 
@@ -36,6 +39,7 @@ impl QueueKind {
         match byte {
             1 => Ok(Self::Unreferenced),
             2 => Ok(Self::LeaseEnd),
+            3 => Ok(Self::KeptEnd),
             other => Err(CodecError::Malformed(format!("{other} is no kind of queue row"))),
         }
     }

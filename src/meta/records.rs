@@ -26,6 +26,7 @@ records! {
     LeaseRecord = 1;
     UploadRecord = 1;
     TombstoneRecord = 1;
+    KeptRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -160,6 +161,19 @@ pub struct UploadRecord {
     pub started_at_ms: u64,
     /// When it was last written to: it ends `upload_idle_secs` later.
     pub touched_at_ms: u64,
+}
+
+/// A deleted manifest. Until it is due it can be brought back, and keeps what it references.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRecord {
+    /// What it was.
+    pub manifest: ManifestRecord,
+    /// When it was deleted.
+    pub deleted_at_ms: u64,
+    /// When it goes for good; its row in the queue has the same time.
+    pub due_at_ms: u64,
+    /// The tags that went with it.
+    pub tags: Vec<String>,
 }
 
 /// A file that no row needs any more and that is to be unlinked.

@@ -4,8 +4,8 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
-    TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord,
+    SchemaRecord, TagRecord, TombstoneRecord, UploadRecord,
 };
 use crate::oci::{Digest, RepositoryName, SessionId, Tag};
 use std::marker::PhantomData;
@@ -80,6 +80,12 @@ pub const UPLOAD_OF: Table<(RepoId, SessionId), ()> = Table::new(TableId::Upload
 /// (due in ms since the epoch, kind, blob, repository) -> `()`: what the collector looks at, and from when
 /// on. The repository is 0 where the kind has none.
 pub const QUEUE: Table<(u64, QueueKind, Digest, RepoId), ()> = Table::new(TableId::Queue);
+
+/// (repository, digest) -> a deleted manifest that can be brought back. Its bytes and reference rows stay.
+pub const KEPT: Table<(RepoId, Digest), KeptRecord> = Table::new(TableId::Kept);
+
+/// (blob, repository, manifest) -> `()`: which deleted manifests keep a blob. They do not link it (I10).
+pub const KEPT_USER: Table<(Digest, RepoId, Digest), ()> = Table::new(TableId::KeptUser);
 
 /// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).
 pub const TOMBSTONE: Table<(Digest, SessionId), TombstoneRecord> = Table::new(TableId::Tombstone);

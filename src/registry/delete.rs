@@ -1,22 +1,22 @@
 //! Deleting: a tag, a manifest with its tags, a blob's link. What is deleted is out of sight with the commit.
 //!
-//! Blob rows and files stay for the collector, which is told by the queue.
+//! A deleted manifest is kept for a while, and with it what only it needs; the queue tells the collector.
 
 use super::condition::Condition;
 use super::error::Error;
 use super::links::{self, Judge};
-use super::{Registry, references, repositories};
+use super::{Registry, kept, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::tables::{BLOB_USER, MANIFEST, MANIFEST_BYTES, PARENT, REFERRER, TAG, TAG_OF};
+use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, REFERRER, TAG, TAG_OF};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// How many of those who need a thing are named when its deletion is refused.
 const NEEDED_BY_NAMED: usize = 10;
 
 /// How many tags may go with a manifest: all go in one transaction, and it may write 8 MiB. The two rows of a
-/// tag have 339 bytes at most, the three of a reference 358, of which there are 5,000 at most: 7.2 million
-/// bytes.
-const TAGS_MAX: usize = 16_000;
+/// tag have 339 bytes at most, and 131 in the row of what is kept; the four of a reference have 540, of which
+/// there are 5,000 at most: 7.4 million bytes.
+const TAGS_MAX: usize = 10_000;
 
 impl Registry {
     /// Deletes a tag, and nothing but the tag.
@@ -44,6 +44,7 @@ impl Registry {
         condition: Condition,
     ) -> Result<Vec<Tag>, Error> {
         let (name, now_ms) = (name.clone(), self.clock.now_ms());
+        let due_at_ms = now_ms.saturating_add(self.config().settings.keep_deleted_secs * 1000);
         self.store.write(move |tx| {
             let repository = check_deletable(tx, &name, digest)?;
             condition.check(&name, &Reference::Digest(digest), Some(digest))?;
@@ -52,7 +53,7 @@ impl Registry {
                 let removed = remove_tag(tx, repository, tag)?;
                 assert!(removed, "a tag stands in both directions");
             }
-            remove_manifest(tx, &name, repository, digest, now_ms)?;
+            hide_manifest(tx, &name, (repository, digest), &tags, now_ms, due_at_ms)?;
             Ok(tags)
         })
     }
@@ -114,24 +115,23 @@ fn remove_tag(tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<bool, Me
     Ok(true)
 }
 
-/// Removes the manifest and every row that is there because of it.
-fn remove_manifest(
+/// Takes the manifest out of sight: it is kept for a while, and nothing shows it.
+fn hide_manifest(
     tx: &mut Tx<'_>,
     name: &RepositoryName,
-    repository: RepoId,
-    digest: Digest,
+    key: (RepoId, Digest),
+    tags: &[Tag],
     now_ms: u64,
-) -> Result<(), Error> {
-    let key = (repository, digest);
+    due_at_ms: u64,
+) -> Result<(), MetaError> {
+    let (repository, digest) = key;
     let record = tx.remove(&MANIFEST, &key)?.expect("it was looked at in this transaction");
-    let bytes = tx.remove(&MANIFEST_BYTES, &key)?;
-    assert!(bytes.is_some(), "a manifest's row and its bytes are written and removed together");
-    references::remove(tx, repository, digest, now_ms)?;
     if let Some(subject) = record.subject {
         let referrer = tx.remove(&REFERRER, &(repository, subject, digest))?;
         assert!(referrer.is_some(), "a manifest with a subject is its referrer");
     }
-    Ok(repositories::settle_catalog(tx, name, repository)?)
+    kept::keep(tx, key, record, tags, now_ms, due_at_ms)?;
+    repositories::settle_catalog(tx, name, repository)
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! What is done without a request: at the start, and every now and then.
 
 use super::Registry;
+use super::collect::{Collected, Round};
 use super::error::Error;
 use crate::store::tables::UPLOAD;
 use crate::store::{KeyRange, Read, Recovery, StoreError};
+use std::sync::atomic::Ordering;
 
 /// How many upload rows are looked at in one snapshot.
 const PAGE_ROWS: usize = 512;
+
+/// How many steps of collecting are made before the room on the disk is looked at again.
+const STEPS_FOR_ROOM: u64 = 64;
 
 impl Registry {
     /// Brings the files in line with the ledger after whatever happened before this start.
@@ -17,19 +22,53 @@ impl Registry {
             Err(Error::Store(StoreError::Full)) => 0,
             ended => ended?,
         };
+        self.unlinked_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         found.open_sessions = found.open_sessions.saturating_sub(ended);
         Ok(found)
     }
 
-    /// Ends idle uploads and unlinks what has a tombstone.
-    pub fn keep_house(&self) -> Result<(), Error> {
-        // Files first: on a full disk they make the room that the rows need.
-        let swept = self.store.sweep_tombstones()?;
-        let ended = self.end_idle_uploads()?;
-        if ended + swept > 0 {
-            log::info!("ended {ended} idle uploads, unlinked {swept} files");
+    /// One round of what is done every now and then: ends idle uploads, collects what is due, and unlinks
+    /// collected files. Says whether there is more to do at once.
+    pub fn keep_house(&self) -> Result<bool, Error> {
+        let settings = self.config().settings.clone();
+        let mut files = self.make_room()?;
+        files += self.unlink_if_due(settings.unlink_batch_secs * 1000)?;
+        let uploads = self.end_idle_uploads()?;
+        let collected = self.collect(Round { ends_keeping: false, steps: settings.gc_steps_per_sec })?;
+        let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
+        if uploads + files > 0 || leases + manifests + blobs > 0 {
+            log::info!(
+                "ended {uploads} idle uploads and {leases} leases, dropped {manifests} deleted manifests and \
+                 {blobs} blobs of {blob_bytes} bytes, unlinked {files} files"
+            );
         }
-        Ok(())
+        Ok(collected.unfinished && settings.gc_steps_per_sec > 0)
+    }
+
+    /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.
+    fn unlink_if_due(&self, wait_ms: u64) -> Result<usize, Error> {
+        let now_ms = self.clock.now_ms();
+        if now_ms.saturating_sub(self.unlinked_at_ms.load(Ordering::Relaxed)) < wait_ms {
+            return Ok(0);
+        }
+        let files = self.store.sweep_tombstones()?;
+        self.unlinked_at_ms.store(now_ms, Ordering::Relaxed);
+        Ok(files)
+    }
+
+    /// Where the disk has less room than the floor, what is deleted does not wait: the oldest goes first, and
+    /// only as much as it takes.
+    fn make_room(&self) -> Result<usize, Error> {
+        let mut files = 0;
+        while matches!(self.expect_room(0), Err(Error::NoRoom { .. })) {
+            let collected = self.collect(Round { ends_keeping: true, steps: STEPS_FOR_ROOM })?;
+            let unlinked = self.store.sweep_tombstones()?;
+            if unlinked == 0 && collected == Collected::default() {
+                break;
+            }
+            files += unlinked;
+        }
+        Ok(files)
     }
 
     /// Ends the sessions that nobody wrote to for `upload_idle_secs`; says how many.

@@ -6,7 +6,7 @@
 use super::error::Error;
 use crate::oci::Digest;
 use crate::store::records::{BlobRecord, LeaseRecord};
-use crate::store::tables::{BLOB, BLOB_USER, LEASE, QUEUE, UPLOAD_OF};
+use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
 use crate::store::{KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// The queue's place of a repository in rows that have none.
@@ -92,11 +92,18 @@ pub fn end_lease(tx: &mut Tx<'_>, repository: RepoId, digest: Digest) -> Result<
     Ok(true)
 }
 
+/// Whether anything needs a blob: a manifest, a deleted one that can be brought back, or a lease, live or
+/// not.
+pub fn is_needed(rows: &impl Read, digest: Digest) -> Result<bool, MetaError> {
+    let range = KeyRange::prefix(&digest);
+    Ok(rows.first(&BLOB_USER, &range)?.is_some()
+        || rows.first(&KEPT_USER, &range)?.is_some()
+        || rows.first(&LEASE, &range)?.is_some())
+}
+
 /// Tells the collector about a blob that has lost a reference or lease, if nothing needs it any more.
 pub fn queue_if_unneeded(tx: &mut Tx<'_>, digest: Digest, now_ms: u64) -> Result<(), Error> {
-    let needed = tx.first(&BLOB_USER, &KeyRange::prefix(&digest))?.is_some()
-        || tx.first(&LEASE, &KeyRange::prefix(&digest))?.is_some();
-    if !needed && tx.contains(&BLOB, &digest)? {
+    if !is_needed(tx, digest)? && tx.contains(&BLOB, &digest)? {
         tx.put(&QUEUE, &(now_ms, QueueKind::Unreferenced, digest, NO_REPOSITORY), &())?;
     }
     Ok(())

@@ -5,11 +5,14 @@
 
 mod blob;
 mod clock;
+mod collect;
 mod condition;
 mod delete;
 mod error;
+mod explain;
 mod housekeeping;
 mod ids;
+mod kept;
 mod links;
 mod list;
 mod live;
@@ -25,10 +28,13 @@ mod verify;
 
 pub use crate::store::{
     BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
+    connect_control,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use collect::{Collected, Round};
 pub use condition::{Condition, Digests};
 pub use error::{Error, MissingReference};
+pub use explain::{Amount, Explanation, Garbage};
 pub use list::Page;
 pub use manifest::StoredManifest;
 pub use push::{ManifestPush, Pushed};
@@ -38,6 +44,7 @@ pub use verify::{VerifyReport, Violation};
 
 use crate::config::Config;
 use live::LiveUploads;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The registry of one data directory.
@@ -46,13 +53,21 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Config>>,
     live: LiveUploads,
+    /// When collected files were last unlinked.
+    unlinked_at_ms: AtomicU64,
 }
 
 impl Registry {
     /// The registry that `store` holds.
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, config: Config) -> Self {
-        Self { store, clock, config: RwLock::new(Arc::new(config)), live: LiveUploads::default() }
+        Self {
+            store,
+            clock,
+            config: RwLock::new(Arc::new(config)),
+            live: LiveUploads::default(),
+            unlinked_at_ms: AtomicU64::new(0),
+        }
     }
 
     /// The configuration in force. Ask once for things that have to fit each other: it may be another one the
@@ -66,6 +81,11 @@ impl Registry {
     /// Puts another configuration in force. What runs goes on with the one it began with.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// Makes the socket by which commands talk to the server of this directory.
+    pub fn bind_control(&self) -> std::io::Result<std::os::unix::net::UnixListener> {
+        self.store.dir().bind_control()
     }
 
     /// How long a lease lasts, in milliseconds.

@@ -1,10 +1,11 @@
 //! The rows of what a manifest is made of, in both directions.
 
 use super::error::{Error, MissingReference};
+use super::kept;
 use super::links::{self, Judge};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestReference, RepositoryName, Role};
 use crate::store::records::{ReferenceRecord, Target};
-use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, REFERENCE};
+use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, PARENT, REFERENCE};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// A reference with what answers it.
@@ -27,10 +28,13 @@ pub struct References<'a> {
 }
 
 impl References<'_> {
-    /// Finds what answers each reference of a manifest that is new here, and writes the rows. All that is
-    /// missing is named at once.
+    /// Finds what answers each reference of a manifest that is new here or was deleted, and writes the rows.
+    /// All that is missing is named at once.
     pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        for (reference, target) in self.resolve(tx)? {
+        let resolved = self.resolve(tx)?;
+        // What it kept it needs again.
+        kept::forget(tx, (self.repository, self.digest))?;
+        for (reference, target) in resolved {
             self.write(tx, reference, target)?;
         }
         Ok(())
@@ -88,9 +92,14 @@ impl References<'_> {
         }
         // Only what is linked here already: else a manifest could make any blob of the registry readable by
         // naming its digest.
-        match links::linked_blob(tx, self.repository, digest, self.now_ms, Judge::ToTheEnd)? {
-            Some(blob) => same_size(blob.size, Target::Blob),
-            None => Ok(Target::Absent),
+        if let Some(blob) = links::linked_blob(tx, self.repository, digest, self.now_ms, Judge::ToTheEnd)? {
+            return same_size(blob.size, Target::Blob);
+        }
+        // What a deleted manifest of the repository keeps is not linked, but it is there: so a push and a
+        // delete of what they share never get in each other's way.
+        match tx.get(&BLOB, &digest)? {
+            Some(blob) if kept::keeps(tx, self.repository, digest)? => same_size(blob.size, Target::Blob),
+            _ => Ok(Target::Absent),
         }
     }
 
@@ -122,27 +131,6 @@ pub fn arrived(tx: &mut Tx<'_>, repository: RepoId, digest: Digest) -> Result<()
         let row = tx.get(&REFERENCE, &key)?.expect("a reference stands in both directions");
         if row.target == Target::Absent {
             tx.put(&REFERENCE, &key, &ReferenceRecord { target: Target::Manifest, ..row })?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the rows of a manifest's references.
-pub fn remove(tx: &mut Tx<'_>, repository: RepoId, digest: Digest, now_ms: u64) -> Result<(), Error> {
-    let references = tx.page(&REFERENCE, &KeyRange::prefix(&(repository, digest)), usize::MAX)?;
-    for ((_, _, referenced), reference) in references {
-        tx.remove(&REFERENCE, &(repository, digest, referenced))?;
-        match reference.target {
-            Target::Blob => {
-                let user = tx.remove(&BLOB_USER, &(referenced, repository, digest))?;
-                assert!(user.is_some(), "a reference stands in both directions");
-                links::queue_if_unneeded(tx, referenced, now_ms)?;
-            }
-            Target::Absent if reference.role != Role::Child => {}
-            Target::Manifest | Target::Absent => {
-                let parent = tx.remove(&PARENT, &(repository, referenced, digest))?;
-                assert!(parent.is_some(), "a reference stands in both directions");
-            }
         }
     }
     Ok(())

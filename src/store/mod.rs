@@ -9,7 +9,9 @@ mod files;
 mod recover;
 mod rows;
 
-pub use crate::blobs::{BlobFile, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry};
+pub use crate::blobs::{
+    BlobFile, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry, connect_control,
+};
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;

@@ -6,6 +6,7 @@ mod support;
 
 mod blob_ranges;
 mod blobs;
+mod collecting;
 mod conditions;
 mod configuration;
 mod data_dir;

@@ -59,7 +59,7 @@ impl Kind {
 
 enum Running {
     Wharfinger {
-        _server: support::Server,
+        server: support::Server,
     },
     /// The folder goes last: the daemon writes to it until it has ended.
     DockerRegistry {
@@ -94,7 +94,7 @@ impl Registry {
             Kind::Wharfinger => {
                 let server = support::Server::start();
                 let addr = server.addr().to_string();
-                Ok(Registry { running: Running::Wharfinger { _server: server }, addr })
+                Ok(Registry { running: Running::Wharfinger { server }, addr })
             }
             Kind::DockerRegistry => start_docker_registry(),
         }
@@ -112,14 +112,22 @@ impl Registry {
         &self.addr
     }
 
-    /// Frees what was deleted, while the registry runs. Wharfinger needs no such command.
+    /// Frees what was deleted, while the registry runs. Wharfinger does so by itself, but not so soon.
     pub fn collect_garbage(&self) -> Result<(), Box<dyn Error>> {
-        if let Running::DockerRegistry { folder, .. } = &self.running {
-            let config = folder.path().join("config.yml");
-            let mut collect = tools::command("docker-registry");
-            process::run(collect.args(["garbage-collect", "-m", text(&config)]))?;
-        }
-        Ok(())
+        let mut collect = match &self.running {
+            Running::DockerRegistry { folder, .. } => {
+                let mut collect = tools::command("docker-registry");
+                let config = folder.path().join("config.yml");
+                collect.args(["garbage-collect", "-m", text(&config)]);
+                collect
+            }
+            Running::Wharfinger { server } => {
+                let mut collect = support::process::program(server.data());
+                collect.args(["gc", "--now", "--data"]).arg(server.data());
+                collect
+            }
+        };
+        process::run(&mut collect).map(drop)
     }
 
     /// A manifest's bytes, checked against the digest that the registry names.

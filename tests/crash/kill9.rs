@@ -88,7 +88,12 @@ fn what_was_acknowledged_survives_kills() {
     let test = "what_was_acknowledged_survives_kills";
     let mut random = Random::new(random::seed(test));
     let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(number, random.draw())).collect();
-    let mut server = Server::start();
+    // What is deleted is collected while it is killed.
+    let mut server = Server::builder()
+        .env("WHARFINGER_KEEP_DELETED_SECS", "0")
+        .env("WHARFINGER_UNLINK_BATCH_SECS", "0")
+        .env("WHARFINGER_HOUSEKEEPING_SECS", "1")
+        .start();
     let rounds = rounds();
     for round in 1..=rounds {
         let thorough = round % THOROUGH_EVERY == 0 || round == rounds;

@@ -54,11 +54,15 @@ pub enum TableId {
     Queue,
     /// Files to be unlinked.
     Tombstone,
+    /// Deleted manifests that can be brought back.
+    Kept,
+    /// Deleted manifests by the blob they keep.
+    KeptUser,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -78,6 +82,8 @@ impl TableId {
         Self::UploadOf,
         Self::Queue,
         Self::Tombstone,
+        Self::Kept,
+        Self::KeptUser,
     ];
 
     /// The table's stable name.
@@ -103,6 +109,8 @@ impl TableId {
             Self::UploadOf => "upload_of",
             Self::Queue => "queue",
             Self::Tombstone => "tombstone",
+            Self::Kept => "kept",
+            Self::KeptUser => "kept_user",
         }
     }
 

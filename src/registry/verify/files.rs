@@ -4,7 +4,7 @@ use super::{VerifyReport, scan};
 use crate::oci::{Algorithm, Digest, Hasher, SessionId};
 use crate::registry::error::Error;
 use crate::store::records::BlobRecord;
-use crate::store::tables::{BLOB, BLOB_USER, LEASE, QUEUE, TOMBSTONE, UPLOAD};
+use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, TOMBSTONE, UPLOAD};
 use crate::store::{
     KeyRange, Location, MetaError, QueueKind, Read, Snapshot, Store, StoreError, UploadEntry,
 };
@@ -25,6 +25,7 @@ pub fn check(store: &Store, rows: &Snapshot, deep: bool, report: &mut VerifyRepo
     scan(rows, &BLOB, report, |report, digest, blob| {
         report.blobs += 1;
         let needed = rows.first(&BLOB_USER, &KeyRange::prefix(&digest))?.is_some()
+            || rows.first(&KEPT_USER, &KeyRange::prefix(&digest))?.is_some()
             || rows.first(&LEASE, &KeyRange::prefix(&digest))?.is_some();
         report.expect(needed || queued.contains(&digest), "I7", || {
             format!("nothing needs blob {digest}, and the collector does not know")

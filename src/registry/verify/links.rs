@@ -1,16 +1,17 @@
 //! Rows that point back, leases, the queue, repositories and uploads: I7, I10.
 
 use super::{VerifyReport, scan};
-use crate::oci::{Descriptor, Role};
+use crate::oci::{Descriptor, Digest, Role};
 use crate::store::records::Target;
 use crate::store::tables::{
-    BLOB, BLOB_USER, CATALOG, LEASE, MANIFEST, Number, PARENT, QUEUE, REFERENCE, REFERRER, REPOSITORY,
-    REPOSITORY_BY_NAME, UPLOAD, UPLOAD_OF,
+    BLOB, BLOB_USER, CATALOG, KEPT, KEPT_USER, LEASE, MANIFEST, MANIFEST_BYTES, Number, PARENT, QUEUE,
+    REFERENCE, REFERRER, REPOSITORY, REPOSITORY_BY_NAME, UPLOAD, UPLOAD_OF,
 };
-use crate::store::{KeyRange, QueueKind, Read, RepoId, Snapshot};
+use crate::store::{KeyRange, QueueKind, Raw, Read, RepoId, Snapshot};
 
 pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
     check_users(rows, report);
+    check_kept(rows, report);
     check_leases(rows, report);
     check_repositories(rows, report);
     check_uploads(rows, report);
@@ -33,8 +34,17 @@ fn check_users(rows: &Snapshot, report: &mut VerifyReport) {
         report.expect(right, "I7", || format!("{child} counts on {index}, which does not list it"));
         Ok(())
     });
+    scan(rows, &KEPT_USER, report, |report, (blob, repository, manifest), ()| {
+        let row = rows.get(&REFERENCE, &(repository, manifest, blob))?;
+        let kept = rows.contains(&KEPT, &(repository, manifest))?;
+        let right =
+            kept && row.is_some_and(|row| row.target == Target::Blob) && rows.contains(&BLOB, &blob)?;
+        report.expect(right, "I7", || format!("{blob} counts on {manifest}, which does not keep it"));
+        Ok(())
+    });
     scan(rows, &REFERENCE, report, |report, (repository, manifest, referenced), _| {
-        let there = rows.contains(&MANIFEST, &(repository, manifest))?;
+        let key = (repository, manifest);
+        let there = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
         report.expect(there, "I7", || format!("{referenced} is referenced by {manifest}, which is gone"));
         Ok(())
     });
@@ -44,6 +54,26 @@ fn check_users(rows: &Snapshot, report: &mut VerifyReport) {
         let described = serde_json::from_str::<Descriptor>(&record.descriptor);
         let described = described.is_ok_and(|described| described.digest == referrer);
         report.expect(right && described, "I7", || format!("{referrer} is no referrer of {subject}"));
+        Ok(())
+    });
+}
+
+/// Deleted manifests: out of sight, whole, and waited for by the collector.
+fn check_kept(rows: &Snapshot, report: &mut VerifyReport) {
+    scan(rows, &KEPT, report, |report, (repository, digest), kept| {
+        let key = (repository, digest);
+        let hidden = !rows.contains(&MANIFEST, &key)?;
+        report.expect(hidden, "I3", || format!("manifest {digest} is both visible and deleted"));
+        let bytes = rows.get(&MANIFEST_BYTES, &key)?;
+        let exact = bytes.is_some_and(|Raw(bytes)| Digest::of(digest.algorithm(), &bytes) == digest);
+        report.expect(exact, "I3", || format!("the bytes of deleted manifest {digest} are not its own"));
+        let queued = rows.contains(&QUEUE, &(kept.due_at_ms, QueueKind::KeptEnd, digest, repository))?;
+        report.expect(queued, "I7", || format!("nothing waits for the end of deleted manifest {digest}"));
+        for ((_, _, referenced), row) in rows.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)? {
+            let keeps =
+                row.target != Target::Blob || rows.contains(&KEPT_USER, &(referenced, repository, digest))?;
+            report.expect(keeps, "I7", || format!("{referenced} does not know that {digest} keeps it"));
+        }
         Ok(())
     });
 }
@@ -61,6 +91,12 @@ fn check_leases(rows: &Snapshot, report: &mut VerifyReport) {
             let lease = rows.get(&LEASE, &(blob, repository))?;
             let right = lease.is_some_and(|lease| lease.ends_at_ms == due_ms);
             report.expect(right, "I10", || format!("the end of a lease of {blob} is waited for in vain"));
+        }
+        if kind == QueueKind::KeptEnd {
+            let kept = rows.get(&KEPT, &(repository, blob))?;
+            let right = kept.is_some_and(|kept| kept.due_at_ms == due_ms);
+            report
+                .expect(right, "I7", || format!("the end of deleted manifest {blob} is waited for in vain"));
         }
         Ok(())
     });

@@ -5,7 +5,8 @@ use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference, Role};
 use crate::registry::error::Error;
 use crate::store::records::{ManifestRecord, Target};
 use crate::store::tables::{
-    BLOB, BLOB_USER, CATALOG, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, REPOSITORY, TAG, TAG_OF,
+    BLOB, BLOB_USER, CATALOG, KEPT, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, REPOSITORY, TAG,
+    TAG_OF,
 };
 use crate::store::{KeyRange, Raw, Read, RepoId, Snapshot};
 
@@ -30,7 +31,8 @@ pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
         Ok(())
     });
     scan(rows, &MANIFEST_BYTES, report, |report, (repository, digest), _| {
-        let row = rows.contains(&MANIFEST, &(repository, digest))?;
+        let key = (repository, digest);
+        let row = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
         report.expect(row, "I3", || format!("the bytes of manifest {digest} have no row"));
         Ok(())
     });

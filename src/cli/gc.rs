@@ -1,0 +1,137 @@
+//! `wharfinger gc`.
+
+use super::control::{self, Answer, Request};
+use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
+use crate::config::Config;
+use crate::registry::{Collected, Registry, SystemClock};
+use serde_json::Value;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data: DataArguments,
+    /// Drop what is deleted at once, and return when its files are unlinked; never a live lease or what a
+    /// manifest needs
+    #[arg(long, conflicts_with_all = ["dry_run", "explain"])]
+    now: bool,
+    /// Only say what there is to collect, and when it goes; the same as without options
+    #[arg(long, conflicts_with = "explain")]
+    dry_run: bool,
+    /// Say what keeps a digest, or when it goes
+    #[arg(long, value_name = "DIGEST")]
+    explain: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
+    let request = match &arguments.explain {
+        Some(digest) => Request::Explain(digest.clone()),
+        None if arguments.now => Request::CollectNow,
+        None => Request::Garbage,
+    };
+    let answer = config::load(&inputs).and_then(|config| ask(config, &request));
+    match answer {
+        Ok(Answer::Collected(collected)) => show_collected(&collected, arguments.json),
+        Ok(Answer::Report(report)) if arguments.json => println!("{report}"),
+        Ok(Answer::Report(report)) if arguments.explain.is_some() => show_explanation(&report),
+        Ok(Answer::Report(report)) => show_garbage(&report),
+        Ok(Answer::Failed(words)) => {
+            eprintln!("wharfinger: {words}");
+            return ExitCode::from(FOUND_WRONG);
+        }
+        Err(words) => return wrong_use(&words),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Asks the server that runs on the directory, or does it here where none does.
+fn ask(config: Config, request: &Request) -> Result<Answer, String> {
+    let asked = control::ask(&config.data, request);
+    if let Some(answer) = asked.map_err(|error| format!("the running server does not answer: {error}"))? {
+        return Ok(answer);
+    }
+    let changes = matches!(request, Request::CollectNow);
+    let store = if changes { reopen_store(&config) } else { look_at_store(&config) };
+    let registry = Registry::new(store.map_err(|error| error.to_string())?, Arc::new(SystemClock), config);
+    if changes {
+        registry.recover().map_err(|error| format!("the start failed: {error}"))?;
+    }
+    Ok(control::answer(&registry, request))
+}
+
+fn show_collected(collected: &Collected, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string(collected).expect("numbers are JSON"));
+        return;
+    }
+    println!(
+        "dropped {} deleted manifests and {} blobs of {} bytes, ended {} leases, unlinked {} files",
+        collected.manifests, collected.blobs, collected.blob_bytes, collected.leases, collected.files
+    );
+}
+
+fn show_garbage(report: &Value) {
+    let amount = |key: &str| {
+        let amount = &report[key];
+        format!("{} manifests, {} blobs, {} bytes", amount["manifests"], amount["blobs"], amount["bytes"])
+    };
+    println!("may go now: {}", amount("due"));
+    match report["kept_until_ms"].as_u64() {
+        Some(until_ms) => println!("deleted and kept: {}, the last until {}", amount("kept"), time(until_ms)),
+        None => println!("deleted and kept: nothing"),
+    }
+    println!("files to be unlinked: {} of {} bytes", report["files"]["count"], report["files"]["bytes"]);
+}
+
+fn show_explanation(report: &Value) {
+    let entries = |key: &str| report[key].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let at = |value: &Value| time(value.as_u64().unwrap_or_default());
+    let tags = |entry: &Value| {
+        let tags = entry["tags"].as_array().cloned().unwrap_or_default();
+        let tags: Vec<_> = tags.iter().map(text).collect();
+        if tags.is_empty() { "without a tag".to_owned() } else { format!("tags {}", tags.join(", ")) }
+    };
+    let mut lines = Vec::new();
+    for entry in entries("visible_in") {
+        lines.push(format!("a manifest of {}, {}", text(&entry["repository"]), tags(&entry)));
+    }
+    for entry in entries("deleted_in") {
+        let (repository, due) = (text(&entry["repository"]), at(&entry["due_at_ms"]));
+        lines.push(format!("a deleted manifest of {repository}, {}, which goes at {due}", tags(&entry)));
+    }
+    if let Some(bytes) = report["blob_bytes"].as_u64() {
+        lines.push(format!("a stored blob of {bytes} bytes"));
+    }
+    for entry in entries("needed_by") {
+        let (repository, manifest) = (text(&entry["repository"]), text(&entry["manifest"]));
+        lines.push(format!("needed by {manifest} of {repository}, {}", tags(&entry)));
+    }
+    for entry in entries("leases") {
+        let (repository, end) = (text(&entry["repository"]), at(&entry["ends_at_ms"]));
+        lines.push(format!("leased in {repository} until {end}"));
+    }
+    for entry in entries("kept_by") {
+        let (repository, due) = (text(&entry["repository"]), at(&entry["due_at_ms"]));
+        let manifest = text(&entry["manifest"]);
+        lines.push(format!("kept by {manifest}, deleted in {repository}, which goes at {due}"));
+    }
+    if report["file_to_be_unlinked"] == true {
+        lines.push("collected: a file of it is to be unlinked".to_owned());
+    }
+    if lines.is_empty() {
+        lines.push("not here: never pushed, or collected".to_owned());
+    }
+    println!("{}", lines.join("\n"));
+}
+
+/// A time as people read it: UTC, to the second (RFC 3339).
+fn time(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
+}

@@ -1,0 +1,171 @@
+//! Collecting: working off the queue, so that it costs what the garbage costs, not what the registry holds.
+//!
+//! Each step is a transaction of its own that looks again at everything before it drops a row: what was
+//! queued may be needed by now. A file's row goes together with the writing of its tombstone (I9); the file
+//! is unlinked afterwards. A crash between any two steps leaves rows that the next round goes on with.
+
+use super::Registry;
+use super::error::Error;
+use super::{kept, links};
+use crate::oci::Digest;
+use crate::store::records::TombstoneRecord;
+use crate::store::tables::{BLOB, LEASE, QUEUE, TOMBSTONE, UPLOAD_OF};
+use crate::store::{KeyRange, QueueKind, Read, RepoId, Tx};
+use serde::{Deserialize, Serialize};
+
+/// How many rows of the queue are read at once.
+const PAGE_ROWS: usize = 256;
+
+/// How long a lease that an open upload holds is left alone before it is looked at again.
+const HELD_LEASE_MS: u64 = 60_000;
+
+/// A row of the queue.
+type Row = (u64, QueueKind, Digest, RepoId);
+
+/// What a round of collecting did.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// Leases that ended.
+    pub leases: u64,
+    /// Deleted manifests that went for good.
+    pub manifests: u64,
+    /// Blobs whose row went, and whose file has a tombstone.
+    pub blobs: u64,
+    /// The bytes of these blobs.
+    pub blob_bytes: u64,
+    /// Files that were unlinked.
+    pub files: u64,
+    /// Whether the round ended before the queue did.
+    pub unfinished: bool,
+}
+
+/// How far a round of collecting goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// Whether deleted manifests go before they are due.
+    pub ends_keeping: bool,
+    /// The most steps.
+    pub steps: u64,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    Lease,
+    Manifest,
+    Blob(u64),
+}
+
+impl Registry {
+    /// Works off what is due in the queue.
+    pub fn collect(&self, round: Round) -> Result<Collected, Error> {
+        let mut collected = Collected::default();
+        let mut left = round.steps;
+        // What a step queues may stand before what it was queued by.
+        while self.pass(round, &mut left, &mut collected)? && !collected.unfinished {}
+        Ok(collected)
+    }
+
+    /// Goes through the queue once; says whether that changed anything.
+    fn pass(&self, round: Round, left: &mut u64, collected: &mut Collected) -> Result<bool, Error> {
+        let mut range = KeyRange::all();
+        let mut has_changed = false;
+        loop {
+            let page = self.store.read(|rows| Ok::<_, Error>(rows.page(&QUEUE, &range, PAGE_ROWS)?))?;
+            let Some((last, ())) = page.last() else { return Ok(has_changed) };
+            range = range.after(last);
+            for (row, ()) in page {
+                let now_ms = self.clock.now_ms();
+                let is_due = row.0 <= now_ms;
+                if !is_due && !round.ends_keeping {
+                    // The rows stand in the order of their times.
+                    return Ok(has_changed);
+                }
+                if !is_due && row.1 != QueueKind::KeptEnd {
+                    continue;
+                }
+                if *left == 0 {
+                    collected.unfinished = true;
+                    return Ok(has_changed);
+                }
+                *left -= 1;
+                let step = self.store.write(move |tx| work_off(tx, row, now_ms))?;
+                has_changed |= step != Step::Nothing;
+                collected.count(step);
+            }
+        }
+    }
+
+    /// Collects all that may go at once: ends the wait of deleted manifests and unlinks every file. Leases
+    /// and references keep what they keep.
+    pub fn collect_now(&self) -> Result<Collected, Error> {
+        let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
+        collected.files = self.store.sweep_tombstones()? as u64;
+        Ok(collected)
+    }
+}
+
+impl Collected {
+    fn count(&mut self, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Lease => self.leases += 1,
+            Step::Manifest => self.manifests += 1,
+            Step::Blob(bytes) => {
+                self.blobs += 1;
+                self.blob_bytes += bytes;
+            }
+        }
+    }
+}
+
+/// Does what a row of the queue asks for, as the rows are now.
+fn work_off(tx: &mut Tx<'_>, row: Row, now_ms: u64) -> Result<Step, Error> {
+    if !tx.contains(&QUEUE, &row)? {
+        // Somebody else did it, or took it back.
+        return Ok(Step::Nothing);
+    }
+    let (_, kind, digest, repository) = row;
+    match kind {
+        QueueKind::LeaseEnd => end_lease(tx, digest, repository, now_ms),
+        QueueKind::KeptEnd => {
+            let dropped = kept::drop_for_good(tx, (repository, digest), now_ms)?;
+            assert!(dropped, "a row of the queue stands for a kept manifest");
+            Ok(Step::Manifest)
+        }
+        QueueKind::Unreferenced => {
+            tx.remove(&QUEUE, &row)?;
+            drop_blob(tx, digest, now_ms)
+        }
+    }
+}
+
+/// Ends a lease, unless its repository has an open upload: a push that takes long does not lose what it began
+/// with.
+fn end_lease(tx: &mut Tx<'_>, digest: Digest, repository: RepoId, now_ms: u64) -> Result<Step, Error> {
+    let lease = tx.get(&LEASE, &(digest, repository))?.expect("a row of the queue stands for a lease");
+    assert!(lease.ends_at_ms <= now_ms, "a lease has the time of its row in the queue");
+    if tx.first(&UPLOAD_OF, &KeyRange::prefix(&repository))?.is_some() {
+        links::put_lease(tx, repository, digest, now_ms + HELD_LEASE_MS)?;
+        return Ok(Step::Nothing);
+    }
+    links::end_lease(tx, repository, digest)?;
+    links::queue_if_unneeded(tx, digest, now_ms)?;
+    Ok(Step::Lease)
+}
+
+/// Takes a blob's row and writes its file's tombstone, unless something needs the blob again.
+fn drop_blob(tx: &mut Tx<'_>, digest: Digest, now_ms: u64) -> Result<Step, Error> {
+    if links::is_needed(tx, digest)? {
+        return Ok(Step::Nothing);
+    }
+    let Some(blob) = tx.remove(&BLOB, &digest)? else { return Ok(Step::Nothing) };
+    let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
+    let first = tx.insert_if_absent(&TOMBSTONE, &(digest, blob.session), &tombstone)?;
+    assert!(first, "a file is given up once");
+    Ok(Step::Blob(blob.size))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Collecting, with a clock that tests move.
+
+use super::*;
+use crate::config::Config;
+use crate::oci::{Algorithm, Reference, RepositoryName, Tag};
+use crate::registry::{Clock, Condition, DataDir, ManifestPush, ManualClock, Store, StoreOptions};
+use serde_json::json;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+struct Scene {
+    _home: TempDir,
+    clock: Arc<ManualClock>,
+    registry: Registry,
+}
+
+impl Scene {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&home.path().join("data")).unwrap();
+        let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
+        let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
+        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+        let mut config = Config::default();
+        change(&mut config);
+        let registry = Registry::new(store, Arc::clone(&clock) as Arc<_>, config);
+        registry.recover().unwrap();
+        Self { _home: home, clock, registry }
+    }
+
+    fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
+        let digest = Digest::of(Algorithm::Sha256, content);
+        let mut upload = self.registry.start_upload(&name(repository), Algorithm::Sha256, 0).unwrap();
+        self.registry.append(&mut upload, content).unwrap();
+        self.registry.finish_upload(upload, digest).unwrap();
+        digest
+    }
+
+    /// Pushes an image whose layers are there already.
+    fn push_manifest(&self, repository: &str, tag: &str, layers: &[&[u8]]) -> Result<Digest, Error> {
+        let descriptor = |content: &[u8]| {
+            json!({
+                "mediaType": "application/octet-stream",
+                "digest": Digest::of(Algorithm::Sha256, content),
+                "size": content.len(),
+            })
+        };
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor(b"{}"),
+            "layers": layers.iter().map(|layer| descriptor(layer)).collect::<Vec<_>>(),
+        });
+        let pushed = self.registry.put_manifest(ManifestPush {
+            name: name(repository),
+            reference: Reference::Tag(Tag::parse(tag).unwrap()),
+            tags: Vec::new(),
+            content_type: None,
+            bytes: manifest.to_string().into_bytes(),
+            condition: Condition::default(),
+        })?;
+        Ok(pushed.digest)
+    }
+
+    fn push_image(&self, repository: &str, tag: &str, layers: &[&[u8]]) -> Digest {
+        self.push_blob(repository, b"{}");
+        for layer in layers {
+            self.push_blob(repository, layer);
+        }
+        self.push_manifest(repository, tag, layers).unwrap()
+    }
+
+    fn delete(&self, repository: &str, digest: Digest) {
+        self.registry.delete_manifest(&name(repository), digest, Condition::default()).unwrap();
+    }
+
+    fn round(&self) -> Collected {
+        self.registry.collect(Round { ends_keeping: false, steps: u64::MAX }).unwrap()
+    }
+
+    fn is_linked(&self, repository: &str, digest: Digest) -> bool {
+        self.registry.open_blob(&name(repository), digest).is_ok()
+    }
+
+    fn is_stored(&self, digest: Digest) -> bool {
+        self.registry.explain(digest).unwrap().blob_bytes.is_some()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.registry.verify(true).unwrap().violations, []);
+        }
+    }
+}
+
+fn name(text: &str) -> RepositoryName {
+    RepositoryName::parse(text).unwrap()
+}
+
+fn digest(content: &[u8]) -> Digest {
+    Digest::of(Algorithm::Sha256, content)
+}
+
+#[test]
+fn a_deleted_image_is_kept_and_then_goes() {
+    let scene = Scene::new(|_| {});
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.delete("team/app", image);
+    assert!(!scene.is_linked("team/app", digest(b"layer")), "out of sight at once");
+    assert_eq!(scene.round(), Collected::default());
+    assert!(scene.is_stored(digest(b"layer")));
+    scene.clock.advance_ms(DAY_MS - 1);
+    assert_eq!(scene.round(), Collected::default());
+    scene.clock.advance_ms(1);
+    let collected = scene.round();
+    assert_eq!((collected.manifests, collected.blobs, collected.blob_bytes), (1, 2, 7));
+    assert!(!scene.is_stored(digest(b"layer")));
+    assert_eq!(scene.round(), Collected::default());
+    assert_eq!(scene.registry.store.sweep_tombstones().unwrap(), 2);
+}
+
+#[test]
+fn what_others_need_stays() {
+    let scene = Scene::new(|_| {});
+    let one = scene.push_image("team/app", "v1", &[b"shared", b"own"]);
+    scene.push_image("other", "v1", &[b"shared"]);
+    scene.delete("team/app", one);
+    let collected = scene.registry.collect_now().unwrap();
+    // Two of the files are second copies of what both repositories pushed.
+    assert_eq!((collected.manifests, collected.blobs, collected.files), (1, 1, 3));
+    assert!(scene.is_linked("other", digest(b"shared")) && !scene.is_stored(digest(b"own")));
+}
+
+#[test]
+fn a_lease_is_never_ended_early() {
+    let scene = Scene::new(|_| {});
+    scene.push_blob("team/app", b"leased");
+    assert_eq!(scene.registry.collect_now().unwrap(), Collected::default());
+    assert!(scene.is_linked("team/app", digest(b"leased")));
+    scene.clock.advance_ms(DAY_MS);
+    let collected = scene.round();
+    assert_eq!((collected.leases, collected.blobs), (1, 1));
+}
+
+#[test]
+fn a_lease_lasts_while_its_repository_is_pushed_to() {
+    let scene = Scene::new(|config| config.settings.upload_idle_secs = 7 * 24 * 60 * 60);
+    scene.push_blob("team/app", b"{}");
+    scene.push_blob("team/app", b"early");
+    let upload = scene.registry.start_upload(&name("team/app"), Algorithm::Sha256, 0).unwrap();
+    scene.clock.advance_ms(2 * DAY_MS);
+    assert_eq!(scene.round().blobs, 0);
+    assert!(scene.is_linked("team/app", digest(b"early")));
+    scene.registry.finish_upload(upload, digest(b"")).unwrap();
+    scene.push_manifest("team/app", "v1", &[b"early"]).unwrap();
+    scene.clock.advance_ms(DAY_MS);
+    scene.round();
+    assert!(scene.is_linked("team/app", digest(b"early")));
+}
+
+#[test]
+fn a_push_of_what_is_kept_needs_no_bytes_and_brings_it_back() {
+    let scene = Scene::new(|_| {});
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.delete("team/app", image);
+    assert_eq!(scene.push_manifest("team/app", "v2", &[b"layer"]).unwrap(), image);
+    assert!(scene.is_linked("team/app", digest(b"layer")));
+    scene.clock.advance_ms(2 * DAY_MS);
+    assert_eq!(scene.round().manifests, 0, "it is not deleted any more");
+    assert!(scene.is_linked("team/app", digest(b"layer")));
+}
+
+#[test]
+fn a_push_that_shares_with_what_is_kept_needs_no_upload() {
+    let scene = Scene::new(|_| {});
+    let image = scene.push_image("team/app", "v1", &[b"shared", b"old"]);
+    scene.delete("team/app", image);
+    scene.push_manifest("team/app", "v2", &[b"shared"]).unwrap();
+    // Of another repository nothing can be had that way.
+    scene.push_blob("other", b"{}");
+    assert!(scene.push_manifest("other", "v1", &[b"shared"]).is_err());
+    scene.registry.collect_now().unwrap();
+    assert!(scene.is_linked("team/app", digest(b"shared")) && !scene.is_stored(digest(b"old")));
+}
+
+#[test]
+fn a_push_that_meets_what_is_gone_says_so() {
+    let scene = Scene::new(|_| {});
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.delete("team/app", image);
+    scene.registry.collect_now().unwrap();
+    let error = scene.push_manifest("team/app", "v1", &[b"layer"]).unwrap_err();
+    assert!(matches!(error, Error::ReferencesMissing { .. }), "{error}");
+    assert_eq!(scene.push_image("team/app", "v1", &[b"layer"]), image);
+    assert!(scene.is_linked("team/app", digest(b"layer")));
+}
+
+#[test]
+fn nothing_is_kept_where_nothing_is_to_be_kept() {
+    let scene = Scene::new(|config| config.settings.keep_deleted_secs = 0);
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.delete("team/app", image);
+    assert_eq!(scene.round().blobs, 2);
+}
+
+#[test]
+fn steps_are_counted_and_the_rest_is_gone_on_with() {
+    let scene = Scene::new(|config| config.settings.keep_deleted_secs = 0);
+    let layers: Vec<Vec<u8>> = (0..20_u8).map(|number| vec![number; 10]).collect();
+    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    let image = scene.push_image("team/app", "v1", &layers);
+    scene.delete("team/app", image);
+    let mut blobs = 0;
+    for _ in 0..7 {
+        let collected = scene.registry.collect(Round { ends_keeping: false, steps: 3 }).unwrap();
+        assert!(collected.unfinished && collected.blobs <= 3);
+        blobs += collected.blobs;
+        assert_eq!(scene.registry.verify(true).unwrap().violations, [], "whenever it stops");
+    }
+    assert_eq!(blobs + scene.round().blobs, 21);
+}
+
+#[test]
+fn what_there_is_to_collect_is_counted() {
+    let scene = Scene::new(|_| {});
+    let image = scene.push_image("team/app", "v1", &[b"shared", b"own"]);
+    scene.push_image("other", "v1", &[b"shared"]);
+    scene.delete("team/app", image);
+    let garbage = scene.registry.garbage().unwrap();
+    assert_eq!((garbage.kept.manifests, garbage.kept.blobs, garbage.kept.bytes), (1, 1, 3));
+    assert_eq!(garbage.kept_until_ms, Some(scene.clock.now_ms() + DAY_MS));
+    assert_eq!(garbage.due, crate::registry::Amount::default());
+    scene.clock.advance_ms(DAY_MS);
+    let garbage = scene.registry.garbage().unwrap();
+    assert_eq!((garbage.due.manifests, garbage.due.blobs, garbage.kept_until_ms), (1, 1, None));
+    let why = scene.registry.explain(digest(b"own")).unwrap();
+    assert_eq!(why.kept_by, [("team/app".to_owned(), image, scene.clock.now_ms())]);
+    let why = scene.registry.explain(digest(b"shared")).unwrap();
+    assert_eq!(why.needed_by.len(), 1);
+    let why = scene.registry.explain(image).unwrap();
+    assert_eq!(why.deleted_in, [("team/app".to_owned(), vec!["v1".to_owned()], scene.clock.now_ms())]);
+}
