@@ -53,10 +53,13 @@ pub fn answer(registry: &Registry, request: &Request) -> Answer {
 }
 
 /// Answers commands until the process ends. One that fails costs nobody else anything.
-pub fn serve(registry: Arc<Registry>) -> io::Result<()> {
+pub fn serve(registry: &Arc<Registry>) -> io::Result<()> {
     let listener = registry.bind_control()?;
+    // Between two commands it holds no registry: that is closed when the server ends.
+    let registry = Arc::downgrade(registry);
     let serve = move || {
         for stream in listener.incoming().filter_map(Result::ok) {
+            let Some(registry) = registry.upgrade() else { return };
             if let Err(error) = serve_one(&registry, &stream) {
                 log::warn!("a command on control.sock was not answered: {error}");
             }

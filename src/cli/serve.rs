@@ -108,7 +108,7 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
-    if let Err(error) = control::serve(Arc::clone(&registry)) {
+    if let Err(error) = control::serve(&registry) {
         log::warn!("no control.sock, so commands cannot talk to this server: {error}");
     }
     let housekeeping = Housekeeping::start(Arc::clone(&registry));
