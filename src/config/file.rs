@@ -1,13 +1,19 @@
 //! Reading TOML: the configuration file, and the variable that stands for its rules.
 
 use super::error::{ConfigError, nearest};
-use super::pattern::Pattern;
+use super::pattern::{Pattern, TagPattern};
 use super::repository::{REPOSITORY_KEYS, RepositoryRule};
 use super::source::Source;
 use std::fmt;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// The longest time that can be said of a repository: ten years.
+const UNTAGGED_KEEP_SECS_MAX: u64 = 10 * 366 * 24 * 60 * 60;
+
+/// The greatest number of images that can be said.
+const KEEP_NEWEST_MAX: u64 = 1_000_000;
 
 /// A value as it was written, before anybody asked whether it fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,13 +145,21 @@ fn rules(document: &Document<'_>, value: &Spanned<DeValue<'_>>) -> Result<Vec<Re
 
 fn rule(document: &Document<'_>, table: &DeTable<'_>, source: Source) -> Result<RepositoryRule, ConfigError> {
     let mut pattern = None;
-    let mut sparse_index = None;
+    let (mut sparse_index, mut untagged_keep_secs, mut keep_newest, mut keep_tags) = (None, None, None, None);
     for (key, value) in table {
         let refuse = |expected: &str| ConfigError::Value {
             at: document.source(value),
             key: key.get_ref().to_string(),
             value: document.shown(value),
             expected: expected.to_owned(),
+        };
+        let number = |max: u64| {
+            let number = match written(document, value) {
+                Written::Number(number) => Some(number),
+                Written::Text(_) | Written::Other(_) => None,
+            };
+            let allowed = number.filter(|&number| number <= max);
+            allowed.ok_or_else(|| refuse(&format!("expected a whole number from 0 to {max}")))
         };
         match key.get_ref().as_ref() {
             "match" => {
@@ -160,17 +174,29 @@ fn rule(document: &Document<'_>, table: &DeTable<'_>, source: Source) -> Result<
                 let value = value.get_ref().as_bool();
                 sparse_index = Some(value.ok_or_else(|| refuse("expected true or false"))?);
             }
+            "untagged_keep_secs" => untagged_keep_secs = Some(number(UNTAGGED_KEEP_SECS_MAX)?),
+            "keep_newest" => keep_newest = Some(number(KEEP_NEWEST_MAX)?),
+            "keep_tags" => {
+                let tags = tag_patterns(value.get_ref());
+                let expected = "expected a list of tags in quotes, * for any text: [\"latest\", \"v*\"]";
+                keep_tags = Some(tags.ok_or_else(|| refuse(expected))?);
+            }
             other => {
                 return Err(ConfigError::UnknownKey {
                     at: document.source(key),
                     key: other.to_owned(),
-                    nearest: nearest(other, REPOSITORY_KEYS.iter().map(|(key, _)| *key)),
+                    nearest: nearest(other, REPOSITORY_KEYS.iter().map(|key| key.name)),
                 });
             }
         }
     }
     let pattern = pattern.ok_or_else(|| ConfigError::NoPattern(source.clone()))?;
-    Ok(RepositoryRule { pattern, sparse_index, source })
+    Ok(RepositoryRule { pattern, sparse_index, untagged_keep_secs, keep_newest, keep_tags, source })
+}
+
+fn tag_patterns(value: &DeValue<'_>) -> Option<Vec<TagPattern>> {
+    let texts = value.as_array()?.iter();
+    texts.map(|text| text.get_ref().as_str().and_then(TagPattern::parse)).collect()
 }
 
 #[cfg(test)]
@@ -206,6 +232,14 @@ mod tests {
             ("[[repository]]\nmatch = \"A\"\n", "w.toml:2: match=A: 'A' cannot be part"),
             ("[[repository]]\nmatch = 1\n", "w.toml:2: match=1: expected a pattern in quotes"),
             ("[[repository]]\nmatch = \"a\"\nsparse_index = 1\n", "w.toml:3: sparse_index=1: expected true"),
+            (
+                "[[repository]]\nmatch = \"a\"\nkeep_newest = -1\n",
+                "w.toml:3: keep_newest=-1: expected a whole number from 0 to",
+            ),
+            (
+                "[[repository]]\nmatch = \"a\"\nkeep_tags = \"v*\"\n",
+                "w.toml:3: keep_tags=\"v*\": expected a list of tags in quotes",
+            ),
             ("repository = 1\n", "w.toml:1: repository=1: expected [[repository]] tables"),
             ("[repository]\nmatch = \"a\"\n", "expected [[repository]] tables"),
             (

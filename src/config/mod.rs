@@ -15,7 +15,7 @@ mod source;
 
 pub use error::ConfigError;
 pub use load::{CONFIG_VARIABLE, Config, Inputs, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name};
-pub use pattern::{Pattern, PatternError};
+pub use pattern::{Pattern, PatternError, TagPattern};
 pub use print::example;
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
 pub use settings::{Reload, SETTINGS, Setting, Settings};

@@ -90,6 +90,31 @@ impl Pattern {
     }
 }
 
+/// A pattern of tags: `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagPattern(String);
+
+impl TagPattern {
+    /// Reads a pattern. None: no tag could be of its form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*".contains(&byte);
+        (!text.is_empty() && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether the tag is one of those the pattern stands for.
+    #[must_use]
+    pub fn matches(&self, tag: &str) -> bool {
+        part_matches(&self.0, tag)
+    }
+}
+
+impl fmt::Display for TagPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

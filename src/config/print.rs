@@ -44,6 +44,16 @@ impl Config {
             if let Some(sparse_index) = rule.sparse_index {
                 writeln!(text, "sparse_index = {sparse_index}").expect(STRING_TAKES_ALL);
             }
+            if let Some(secs) = rule.untagged_keep_secs {
+                writeln!(text, "untagged_keep_secs = {secs}").expect(STRING_TAKES_ALL);
+            }
+            if let Some(count) = rule.keep_newest {
+                writeln!(text, "keep_newest = {count}").expect(STRING_TAKES_ALL);
+            }
+            if let Some(tags) = &rule.keep_tags {
+                let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
+                writeln!(text, "keep_tags = {tags:?}").expect(STRING_TAKES_ALL);
+            }
         }
         text
     }
@@ -76,10 +86,9 @@ pub fn example() -> String {
          # WHARFINGER_REPOSITORY='[{match=\"ci/**\", sparse_index=true}]'\n",
     );
     text.push_str("#[[repository]]\n");
-    for (key, meaning) in REPOSITORY_KEYS {
-        prose(&mut text, meaning);
-        let value = if *key == "match" { "\"ci/**\"" } else { "true" };
-        writeln!(text, "#{key} = {value}").expect(STRING_TAKES_ALL);
+    for key in REPOSITORY_KEYS {
+        prose(&mut text, key.meaning);
+        writeln!(text, "#{} = {}", key.name, key.example).expect(STRING_TAKES_ALL);
     }
     text
 }

@@ -1,16 +1,48 @@
 //! Settings of repositories by patterns of their names: the one place for what differs between them.
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, TagPattern};
 use super::source::Source;
 
 /// What can be said of a repository, for the example and for the one who misspelt it.
-pub const REPOSITORY_KEYS: &[(&str, &str)] = &[
-    ("match", "The repositories that are meant: `*` is any text within a part, `**` any number of parts."),
-    (
-        "sparse_index",
-        "Whether an index may list manifests that the repository lacks, as copies of some platforms do.",
-    ),
+pub const REPOSITORY_KEYS: &[RepositoryKey] = &[
+    RepositoryKey {
+        name: "match",
+        example: "\"ci/**\"",
+        meaning: "The repositories that are meant: `*` is any text within a part, `**` any number of parts.",
+    },
+    RepositoryKey {
+        name: "sparse_index",
+        example: "true",
+        meaning: "Whether an index may list manifests that the repository lacks, as copies of some platforms do.",
+    },
+    RepositoryKey {
+        name: "untagged_keep_secs",
+        example: "604800",
+        meaning: "Seconds after which a manifest goes that has no tag, that no index lists and that refers to no \
+                  manifest of the repository; 0: never.",
+    },
+    RepositoryKey {
+        name: "keep_newest",
+        example: "20",
+        meaning: "How many tagged images are kept, those that were pushed last; 0: all.",
+    },
+    RepositoryKey {
+        name: "keep_tags",
+        example: "[\"latest\", \"v*\"]",
+        meaning: "Tags whose images keep_newest neither counts nor lets go; `*` is any text.",
+    },
 ];
+
+/// Something that can be said of a repository.
+#[derive(Debug)]
+pub struct RepositoryKey {
+    /// Its key in the configuration file.
+    pub name: &'static str,
+    /// A value.
+    pub example: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+}
 
 /// One `[[repository]]` of the configuration. What it leaves out, others may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +51,35 @@ pub struct RepositoryRule {
     pub pattern: Pattern,
     /// Whether an index may list manifests that are not there.
     pub sparse_index: Option<bool>,
+    /// How long a manifest without a tag is kept, in seconds; 0: for ever.
+    pub untagged_keep_secs: Option<u64>,
+    /// How many tagged images are kept; 0: all.
+    pub keep_newest: Option<u64>,
+    /// The tags whose images are kept whatever their number is.
+    pub keep_tags: Option<Vec<TagPattern>>,
     /// Where it stands.
     pub source: Source,
 }
 
 /// What is in force for one repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepositorySettings {
     /// Whether an index may list manifests that are not there.
     pub sparse_index: bool,
+    /// How long a manifest without a tag is kept, in seconds; 0: for ever.
+    pub untagged_keep_secs: u64,
+    /// How many tagged images are kept; 0: all.
+    pub keep_newest: u64,
+    /// The tags whose images are kept whatever their number is.
+    pub keep_tags: Vec<TagPattern>,
+}
+
+impl RepositorySettings {
+    /// Whether anything in the repository goes by itself.
+    #[must_use]
+    pub const fn lets_go(&self) -> bool {
+        self.untagged_keep_secs > 0 || self.keep_newest > 0
+    }
 }
 
 /// All rules, the least specific first.
@@ -48,12 +100,24 @@ impl RepositoryRules {
         &self.0
     }
 
+    /// Whether there can be a repository in which anything goes by itself.
+    #[must_use]
+    pub fn any_lets_go(&self) -> bool {
+        let says = |value: Option<u64>| value.is_some_and(|value| value > 0);
+        self.0.iter().any(|rule| says(rule.untagged_keep_secs) || says(rule.keep_newest))
+    }
+
     /// What holds for a repository: each setting as the most specific rule has it that names it.
     #[must_use]
     pub fn of(&self, name: &str) -> RepositorySettings {
         let mut settings = RepositorySettings::default();
         for rule in self.0.iter().filter(|rule| rule.pattern.matches(name)) {
             settings.sparse_index = rule.sparse_index.unwrap_or(settings.sparse_index);
+            settings.untagged_keep_secs = rule.untagged_keep_secs.unwrap_or(settings.untagged_keep_secs);
+            settings.keep_newest = rule.keep_newest.unwrap_or(settings.keep_newest);
+            if let Some(keep_tags) = &rule.keep_tags {
+                settings.keep_tags.clone_from(keep_tags);
+            }
         }
         settings
     }
@@ -68,6 +132,9 @@ mod tests {
         let rule = |pattern: &str, sparse_index| RepositoryRule {
             pattern: Pattern::parse(pattern).unwrap(),
             sparse_index,
+            untagged_keep_secs: None,
+            keep_newest: None,
+            keep_tags: None,
             source: Source::Default,
         };
         let rules = RepositoryRules::new(vec![

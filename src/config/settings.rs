@@ -84,6 +84,13 @@ settings! {
     /// Seconds for which a deleted manifest can be brought back. It and what only it needs stay on the disk
     /// for so long; 0: they go at once.
     Live keep_deleted_secs: 0, DAY_SECS, YEAR_SECS;
+    /// Changes of a tag that are remembered, for `tag history` and `tag restore`.
+    Live tag_history_max: 1, 100, 10_000;
+    /// Seconds for which a change of a tag is remembered.
+    Live tag_history_secs: 60, YEAR_SECS, 10 * YEAR_SECS;
+    /// Seconds between two looks at what the rules of the repositories (`untagged_keep_secs`, `keep_newest`)
+    /// let go.
+    Live retention_secs: 1, 3600, 30 * DAY_SECS;
     /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses.
     Live gc_steps_per_sec: 0, 500, 100_000;
     /// Seconds between two rounds of unlinking collected files, so that a copy of the directory that is being

@@ -77,6 +77,13 @@ impl Call {
         Arc::clone(&self.state.registry)
     }
 
+    /// Who calls, for the history: until there are accounts, an address.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let peer = self.request.peer_addr();
+        peer.map_or_else(|| "anonymous".to_owned(), |peer| format!("anonymous@{}", peer.ip()))
+    }
+
     /// Whether only the head of the answer is wanted.
     #[must_use]
     pub fn is_head(&self) -> bool {

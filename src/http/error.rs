@@ -238,6 +238,11 @@ impl From<Error> for ApiError {
             }
             Error::InUse { needed_by, .. } => refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported)
                 .with_detail(json!({"needed_by": needed_by})),
+            Error::NotPinned { .. }
+            | Error::NothingDeleted { .. }
+            | Error::NoHistory { .. }
+            | Error::GoneForGood { .. } => refuse(StatusCode::NOT_FOUND, Code::ManifestUnknown),
+            Error::TagInUse { .. } => refuse(StatusCode::CONFLICT, Code::Denied),
             Error::TooManyTags { max, .. } => {
                 refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported).with_detail(json!({"max": max}))
             }

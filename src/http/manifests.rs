@@ -5,9 +5,9 @@ use super::app::Call;
 use super::body;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
-use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified};
+use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified, rfc3339};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::registry::{Condition, Error, ManifestPush};
+use crate::registry::{Condition, Deleted, Error, ManifestPush};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -58,7 +58,8 @@ pub async fn put(
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
     let bytes = body::collect(payload, settings.manifest_max_bytes).await?;
     let accepted = accepted(&reference, &tags);
-    let push = ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition };
+    let push =
+        ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition, who: call.who() };
     let registry = call.registry();
     let pushed = blocking(move || registry.put_manifest(push)).await?;
     let digest = pushed.digest;
@@ -121,6 +122,7 @@ pub async fn delete(
         Reference::Tag(tag) => delete_tag(call, name, tag, condition).await?,
         Reference::Digest(digest) => {
             let gone = delete_manifest(call, name.clone(), digest, condition).await?;
+            log::info!("{}", account_of(&name, digest, &gone, &call.who()));
             add_warnings(&mut response, gone_with(&name, digest, &gone).into_iter());
         }
     }
@@ -133,8 +135,8 @@ async fn delete_tag(
     tag: Tag,
     condition: Condition,
 ) -> Result<(), ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.delete_tag(&name, &tag, condition)).await
+    let (registry, who) = (call.registry(), call.who());
+    blocking(move || registry.delete_tag(&name, &tag, condition, &who)).await
 }
 
 async fn delete_manifest(
@@ -142,17 +144,35 @@ async fn delete_manifest(
     name: RepositoryName,
     digest: Digest,
     condition: Condition,
-) -> Result<Vec<Tag>, ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.delete_manifest(&name, digest, condition)).await
+) -> Result<Deleted, ApiError> {
+    let (registry, who) = (call.registry(), call.who());
+    blocking(move || registry.delete_manifest(&name, digest, condition, &who)).await
+}
+
+/// What the log says of a deletion.
+fn account_of(name: &RepositoryName, digest: Digest, deleted: &Deleted, who: &str) -> String {
+    let Deleted { tags, manifests, bytes, due_at_ms } = deleted;
+    format!(
+        "{who} deleted {digest} of {name}: {manifests} manifests and {} tags; {bytes} bytes go at {}",
+        tags.len(),
+        rfc3339(*due_at_ms)
+    )
 }
 
 /// What the one who deleted a manifest may not have known.
-fn gone_with(name: &RepositoryName, digest: Digest, tags: &[Tag]) -> Option<String> {
-    let named: Vec<_> = tags.iter().take(TAGS_NAMED).map(Tag::as_str).collect();
-    let more = match tags.len().saturating_sub(TAGS_NAMED) {
+fn gone_with(name: &RepositoryName, digest: Digest, deleted: &Deleted) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let named: Vec<_> = deleted.tags.iter().take(TAGS_NAMED).map(Tag::as_str).collect();
+    let more = match deleted.tags.len().saturating_sub(TAGS_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    (!tags.is_empty()).then(|| format!("with {digest} went its tags in {name}: {}{more}", named.join(", ")))
+    if !named.is_empty() {
+        warnings.push(format!("with {digest} went its tags in {name}: {}{more}", named.join(", ")));
+    }
+    if deleted.manifests > 1 {
+        let others = deleted.manifests - 1;
+        warnings.push(format!("with {digest} went {others} manifests of {name} that lived with it"));
+    }
+    warnings
 }

@@ -15,6 +15,10 @@ const STRING_END: u8 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepoId(pub u64);
 
+/// A number whose greatest value comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Newest(pub u64);
+
 /// What a row of the queue asks the collector to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QueueKind {
@@ -24,6 +28,8 @@ pub enum QueueKind {
     LeaseEnd,
     /// A deleted manifest that is kept no longer.
     KeptEnd,
+    /// A deleted manifest that not all went with that live with it.
+    Family,
 }
 
 impl QueueKind {
@@ -32,6 +38,7 @@ impl QueueKind {
             Self::Unreferenced => 1,
             Self::LeaseEnd => 2,
             Self::KeptEnd => 3,
+            Self::Family => 4,
         }
     }
 
@@ -40,6 +47,7 @@ impl QueueKind {
             1 => Ok(Self::Unreferenced),
             2 => Ok(Self::LeaseEnd),
             3 => Ok(Self::KeptEnd),
+            4 => Ok(Self::Family),
             other => Err(CodecError::Malformed(format!("{other} is no kind of queue row"))),
         }
     }
@@ -101,6 +109,16 @@ impl Key for u64 {
     fn read(input: &mut &[u8]) -> Result<Self, CodecError> {
         let bytes = take(input, 8)?;
         Ok(Self::from_be_bytes(bytes.try_into().expect("eight bytes were taken")))
+    }
+}
+
+impl Key for Newest {
+    fn write(&self, out: &mut Vec<u8>) {
+        (!self.0).write(out);
+    }
+
+    fn read(input: &mut &[u8]) -> Result<Self, CodecError> {
+        u64::read(input).map(|inverted| Self(!inverted))
     }
 }
 

@@ -14,7 +14,7 @@ pub mod tx;
 
 pub use codec::CodecError;
 pub use engine::{Engine, EngineError, KeyRange, Limit};
-pub use key::{QueueKind, RepoId};
+pub use key::{Newest, QueueKind, RepoId};
 pub use tx::{Read, Snapshot, Tx};
 
 /// Why rows could not be read or written.

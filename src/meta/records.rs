@@ -27,6 +27,8 @@ records! {
     UploadRecord = 1;
     TombstoneRecord = 1;
     KeptRecord = 1;
+    TagChangeRecord = 1;
+    PinRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -77,6 +79,8 @@ pub struct ManifestRecord {
     pub sparse: bool,
     /// When it was pushed first.
     pub pushed_at_ms: u64,
+    /// Since when it has no tag. None: it has one, or it was found to live with another manifest.
+    pub untagged_since_ms: Option<u64>,
 }
 
 /// Where a tag points.
@@ -174,6 +178,65 @@ pub struct KeptRecord {
     pub due_at_ms: u64,
     /// The tags that went with it.
     pub tags: Vec<String>,
+    /// The manifest whose deletion took it along; its own digest where it was itself deleted.
+    #[serde(with = "as_text")]
+    pub root: Digest,
+    /// Who deleted it.
+    pub who: String,
+}
+
+/// A manifest that a tag named, described so that it can be shown when the manifest is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaggedRecord {
+    /// The manifest.
+    #[serde(with = "as_text")]
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its size.
+    pub size: u64,
+}
+
+/// Why a tag changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// A push.
+    Push,
+    /// A deletion of the tag or of its manifest.
+    Delete,
+    /// A deletion was taken back.
+    Undelete,
+    /// The tag was set to what it named at an earlier time.
+    Restore,
+    /// A rule of the configuration.
+    Retention,
+    /// A copy of another repository.
+    Copy,
+}
+
+/// One change of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagChangeRecord {
+    /// When.
+    pub at_ms: u64,
+    /// What the tag named before.
+    #[serde(with = "as_option_text")]
+    pub before: Option<Digest>,
+    /// What it named from then on; none: the tag was gone.
+    pub after: Option<TaggedRecord>,
+    /// Why it changed.
+    pub cause: Cause,
+    /// Who did it.
+    pub who: String,
+}
+
+/// A pin on a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRecord {
+    /// When it was set.
+    pub since_ms: u64,
+    /// Who set it.
+    pub who: String,
 }
 
 /// A file that no row needs any more and that is to be unlinked.

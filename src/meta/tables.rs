@@ -2,10 +2,10 @@
 
 use super::codec::{Raw, Value};
 use super::engine::TableId;
-use super::key::{Key, QueueKind, RepoId};
+use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord,
-    SchemaRecord, TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord,
+    RepositoryRecord, SchemaRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord,
 };
 use crate::oci::{Digest, RepositoryName, SessionId, Tag};
 use std::marker::PhantomData;
@@ -86,6 +86,23 @@ pub const KEPT: Table<(RepoId, Digest), KeptRecord> = Table::new(TableId::Kept);
 
 /// (blob, repository, manifest) -> `()`: which deleted manifests keep a blob. They do not link it (I10).
 pub const KEPT_USER: Table<(Digest, RepoId, Digest), ()> = Table::new(TableId::KeptUser);
+
+/// (repository, child manifest, index) -> `()`: which deleted indexes list a manifest. If that is deleted, too,
+/// it does not go before them.
+pub const KEPT_PARENT: Table<(RepoId, Digest, Digest), ()> = Table::new(TableId::KeptParent);
+
+/// (repository, subject, referrer) -> the descriptor of a deleted referrer.
+pub const KEPT_REFERRER: Table<(RepoId, Digest, Digest), ReferrerRecord> = Table::new(TableId::KeptReferrer);
+
+/// (repository, since in ms since the epoch, manifest) -> `()`: the visible manifests whose record says since
+/// when they have no tag.
+pub const UNTAGGED: Table<(RepoId, u64, Digest), ()> = Table::new(TableId::Untagged);
+
+/// (repository, tag, number of the change) -> what the change was; the newest comes first.
+pub const TAG_HISTORY: Table<(RepoId, Tag, Newest), TagChangeRecord> = Table::new(TableId::TagHistory);
+
+/// (repository, manifest) -> why the manifest must not go for good.
+pub const PIN: Table<(RepoId, Digest), PinRecord> = Table::new(TableId::Pin);
 
 /// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).
 pub const TOMBSTONE: Table<(Digest, SessionId), TombstoneRecord> = Table::new(TableId::Tombstone);

@@ -69,6 +69,13 @@ pub trait Read {
             .collect())
     }
 
+    /// The value of a counter.
+    fn counter(&self, counter: &str) -> Result<i64, MetaError> {
+        let Some(bytes) = self.rows().get(TableId::Counter, counter.as_bytes())? else { return Ok(0) };
+        // The engine writes eight bytes, of a signed number.
+        value_of::<super::tables::Number>(TableId::Counter, &bytes).map(|number| number.0.cast_signed())
+    }
+
     /// The first row of `range`.
     fn first<K: Key, V: Value>(
         &self,

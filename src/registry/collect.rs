@@ -6,15 +6,19 @@
 
 use super::Registry;
 use super::error::Error;
-use super::{kept, links};
+use super::kept::{self, Deletion, End};
+use super::{family, links};
 use crate::oci::Digest;
-use crate::store::records::TombstoneRecord;
-use crate::store::tables::{BLOB, LEASE, QUEUE, TOMBSTONE, UPLOAD_OF};
-use crate::store::{KeyRange, QueueKind, Read, RepoId, Tx};
+use crate::store::records::{Cause, TombstoneRecord};
+use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
+use crate::store::{KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
 
 /// How many rows of the queue are read at once.
 const PAGE_ROWS: usize = 256;
+
+/// Who deletes, by the history, what found no room in the transaction of its deletion.
+const COLLECTOR: &str = "collector";
 
 /// How long a lease that an open upload holds is left alone before it is looked at again.
 const HELD_LEASE_MS: u64 = 60_000;
@@ -54,6 +58,8 @@ enum Step {
     Nothing,
     Lease,
     Manifest,
+    /// More of what lives with a deleted manifest was deleted.
+    Family,
     Blob(u64),
 }
 
@@ -90,16 +96,18 @@ impl Registry {
                     return Ok(has_changed);
                 }
                 *left -= 1;
-                let step = self.store.write(move |tx| work_off(tx, row, now_ms))?;
+                let deletion = self.deletion(COLLECTOR, Cause::Delete);
+                let step = self.store.write(move |tx| work_off(tx, row, &deletion))?;
                 has_changed |= step != Step::Nothing;
                 collected.count(step);
             }
         }
     }
 
-    /// Collects all that may go at once: ends the wait of deleted manifests and unlinks every file. Leases
-    /// and references keep what they keep.
+    /// Collects all that may go at once: enforces the rules of the repositories, ends the wait of deleted
+    /// manifests and unlinks every file. Leases, pins and references keep what they keep.
     pub fn collect_now(&self) -> Result<Collected, Error> {
+        self.enforce_rules()?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
         collected.files = self.store.sweep_tombstones()? as u64;
         Ok(collected)
@@ -109,7 +117,7 @@ impl Registry {
 impl Collected {
     fn count(&mut self, step: Step) {
         match step {
-            Step::Nothing => {}
+            Step::Nothing | Step::Family => {}
             Step::Lease => self.leases += 1,
             Step::Manifest => self.manifests += 1,
             Step::Blob(bytes) => {
@@ -121,7 +129,8 @@ impl Collected {
 }
 
 /// Does what a row of the queue asks for, as the rows are now.
-fn work_off(tx: &mut Tx<'_>, row: Row, now_ms: u64) -> Result<Step, Error> {
+fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Error> {
+    let now_ms = deletion.change.now_ms;
     if !tx.contains(&QUEUE, &row)? {
         // Somebody else did it, or took it back.
         return Ok(Step::Nothing);
@@ -129,10 +138,15 @@ fn work_off(tx: &mut Tx<'_>, row: Row, now_ms: u64) -> Result<Step, Error> {
     let (_, kind, digest, repository) = row;
     match kind {
         QueueKind::LeaseEnd => end_lease(tx, digest, repository, now_ms),
-        QueueKind::KeptEnd => {
-            let dropped = kept::drop_for_good(tx, (repository, digest), now_ms)?;
-            assert!(dropped, "a row of the queue stands for a kept manifest");
-            Ok(Step::Manifest)
+        QueueKind::KeptEnd => Ok(match kept::drop_for_good(tx, (repository, digest), now_ms)? {
+            End::Dropped => Step::Manifest,
+            End::Held => Step::Nothing,
+        }),
+        QueueKind::Family => {
+            tx.remove(&QUEUE, &row)?;
+            let Some(record) = tx.get(&REPOSITORY, &repository)? else { return Ok(Step::Nothing) };
+            let went = family::go_on(tx, &record.name, (repository, digest), deletion)?;
+            Ok(if went { Step::Family } else { Step::Nothing })
         }
         QueueKind::Unreferenced => {
             tx.remove(&QUEUE, &row)?;
@@ -161,6 +175,7 @@ fn drop_blob(tx: &mut Tx<'_>, digest: Digest, now_ms: u64) -> Result<Step, Error
         return Ok(Step::Nothing);
     }
     let Some(blob) = tx.remove(&BLOB, &digest)? else { return Ok(Step::Nothing) };
+    tx.add(STORED_BYTES, -blob.size.cast_signed())?;
     let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
     let first = tx.insert_if_absent(&TOMBSTONE, &(digest, blob.session), &tombstone)?;
     assert!(first, "a file is given up once");

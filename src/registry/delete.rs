@@ -4,24 +4,34 @@
 
 use super::condition::Condition;
 use super::error::Error;
+use super::family::{self, Deleted, Member};
+use super::kept::Deletion;
 use super::links::{self, Judge};
-use super::{Registry, kept, repositories};
+use super::tagging;
+use super::{Registry, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, REFERRER, TAG, TAG_OF};
-use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
+use crate::store::records::Cause;
+use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, TAG, TAG_OF};
+use crate::store::{KeyRange, Read, RepoId, Tx};
 
 /// How many of those who need a thing are named when its deletion is refused.
 const NEEDED_BY_NAMED: usize = 10;
 
-/// How many tags may go with a manifest: all go in one transaction, and it may write 8 MiB. The two rows of a
-/// tag have 339 bytes at most, and 131 in the row of what is kept; the four of a reference have 540, of which
-/// there are 5,000 at most: 7.4 million bytes.
-const TAGS_MAX: usize = 10_000;
+/// How many tags may go with a manifest: all go in one transaction, and it may write 8 MiB. The rows of a tag
+/// have 950 bytes at most, those of a reference, of which there are 5,000 at most, 560: 7.6 million bytes.
+const TAGS_MAX: usize = 5_000;
 
 impl Registry {
     /// Deletes a tag, and nothing but the tag.
-    pub fn delete_tag(&self, name: &RepositoryName, tag: &Tag, condition: Condition) -> Result<(), Error> {
+    pub fn delete_tag(
+        &self,
+        name: &RepositoryName,
+        tag: &Tag,
+        condition: Condition,
+        who: &str,
+    ) -> Result<(), Error> {
         let (name, tag) = (name.clone(), tag.clone());
+        let change = self.change(who, Cause::Delete);
         self.store.write(move |tx| {
             let reference = Reference::Tag(tag.clone());
             let unknown =
@@ -30,32 +40,41 @@ impl Registry {
             tx.lock(repository)?;
             let present = tx.get(&TAG, &(repository, tag.clone()))?.ok_or_else(unknown)?;
             condition.check(&name, &reference, Some(present.digest))?;
-            let removed = remove_tag(tx, repository, &tag)?;
-            assert!(removed, "it was looked at in this transaction");
+            let removed = tagging::remove(tx, repository, &tag, &change)?;
+            assert!(removed.is_some(), "it was looked at in this transaction");
             Ok(())
         })
     }
 
-    /// Deletes a manifest and every tag that names it, all or nothing. Returns those tags.
+    /// Deletes a manifest, every tag that names it, and what lives with it: all or nothing, as far as one
+    /// transaction has room; the collector goes on with the rest.
     pub fn delete_manifest(
         &self,
         name: &RepositoryName,
         digest: Digest,
         condition: Condition,
-    ) -> Result<Vec<Tag>, Error> {
-        let (name, now_ms) = (name.clone(), self.clock.now_ms());
-        let due_at_ms = now_ms.saturating_add(self.config().settings.keep_deleted_secs * 1000);
+        who: &str,
+    ) -> Result<Deleted, Error> {
+        let name = name.clone();
+        let deletion = self.deletion(who, Cause::Delete);
         self.store.write(move |tx| {
             let repository = check_deletable(tx, &name, digest)?;
             condition.check(&name, &Reference::Digest(digest), Some(digest))?;
-            let tags = tags_of(tx, &name, repository, digest)?;
-            for tag in &tags {
-                let removed = remove_tag(tx, repository, tag)?;
-                assert!(removed, "a tag stands in both directions");
+            let tags = tx.page(&TAG_OF, &KeyRange::prefix(&(repository, digest)), TAGS_MAX + 1)?;
+            if tags.len() > TAGS_MAX {
+                return Err(Error::TooManyTags { repository: name.clone(), digest, max: TAGS_MAX });
             }
-            hide_manifest(tx, &name, (repository, digest), &tags, now_ms, due_at_ms)?;
-            Ok(tags)
+            let family = family::gather(tx, repository, &[digest])?;
+            assert!(matches!(family.members.first(), Some(Member { digest: first, .. }) if *first == digest));
+            family::delete(tx, &name, repository, digest, &family, &deletion)
         })
+    }
+
+    /// How a deletion that begins now is made.
+    pub(super) fn deletion(&self, who: &str, cause: Cause) -> Deletion {
+        let change = self.change(who, cause);
+        let due_at_ms = change.now_ms.saturating_add(self.config().settings.keep_deleted_secs * 1000);
+        Deletion { change, due_at_ms }
     }
 
     /// Takes a blob out of the repository, unless a manifest there needs it.
@@ -93,45 +112,6 @@ fn check_deletable(tx: &mut Tx<'_>, name: &RepositoryName, digest: Digest) -> Re
     }
     let needed_by = parents.into_iter().map(|((_, _, index), ())| index).collect();
     Err(Error::InUse { repository: name.clone(), digest, needed_by })
-}
-
-fn tags_of(
-    tx: &Tx<'_>,
-    name: &RepositoryName,
-    repository: RepoId,
-    digest: Digest,
-) -> Result<Vec<Tag>, Error> {
-    let page = tx.page(&TAG_OF, &KeyRange::prefix(&(repository, digest)), TAGS_MAX + 1)?;
-    if page.len() > TAGS_MAX {
-        return Err(Error::TooManyTags { repository: name.clone(), digest, max: TAGS_MAX });
-    }
-    Ok(page.into_iter().map(|((_, _, tag), ())| tag).collect())
-}
-
-fn remove_tag(tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<bool, MetaError> {
-    let Some(record) = tx.remove(&TAG, &(repository, tag.clone()))? else { return Ok(false) };
-    let removed = tx.remove(&TAG_OF, &(repository, record.digest, tag.clone()))?;
-    assert!(removed.is_some(), "a tag stands in both directions");
-    Ok(true)
-}
-
-/// Takes the manifest out of sight: it is kept for a while, and nothing shows it.
-fn hide_manifest(
-    tx: &mut Tx<'_>,
-    name: &RepositoryName,
-    key: (RepoId, Digest),
-    tags: &[Tag],
-    now_ms: u64,
-    due_at_ms: u64,
-) -> Result<(), MetaError> {
-    let (repository, digest) = key;
-    let record = tx.remove(&MANIFEST, &key)?.expect("it was looked at in this transaction");
-    if let Some(subject) = record.subject {
-        let referrer = tx.remove(&REFERRER, &(repository, subject, digest))?;
-        assert!(referrer.is_some(), "a manifest with a subject is its referrer");
-    }
-    kept::keep(tx, key, record, tags, now_ms, due_at_ms)?;
-    repositories::settle_catalog(tx, name, repository)
 }
 
 #[cfg(test)]

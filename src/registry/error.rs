@@ -1,6 +1,6 @@
 //! Everything the registry refuses or fails at. `http::error` has the one table of what clients see of it.
 
-use crate::oci::{Digest, ManifestError, Reference, RepositoryName, Role, SessionId};
+use crate::oci::{Digest, ManifestError, Reference, RepositoryName, Role, SessionId, Tag};
 use crate::store::{MetaError, StoreError};
 
 /// A reference of a pushed manifest that nothing in the repository answers.
@@ -150,6 +150,51 @@ pub enum Error {
         digest: Digest,
         /// How many tags can go at once.
         max: usize,
+    },
+    /// Nothing is pinned under that tag or digest.
+    #[error("{repository} has no pin on {reference}: `wharfinger pin ls` lists all pins")]
+    NotPinned {
+        /// The repository.
+        repository: RepositoryName,
+        /// What was to be unpinned.
+        reference: Reference,
+    },
+    /// There is nothing to bring back.
+    #[error(
+        "{repository} has nothing deleted{} that is still kept (setting keep_deleted_secs)",
+        reference.as_ref().map_or_else(String::new, |reference| format!(" as {reference}"))
+    )]
+    NothingDeleted {
+        /// The repository.
+        repository: RepositoryName,
+        /// What was to be brought back, if not everything.
+        reference: Option<Reference>,
+    },
+    /// The tag that was to be brought back names something.
+    #[error("the tag {tag} of {repository} is in use: `tag restore` moves it, a DELETE frees it")]
+    TagInUse {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+    },
+    /// The tag named nothing at that time, or that is no longer remembered.
+    #[error("{repository} does not remember that {tag} named anything then: `tag history` lists its changes")]
+    NoHistory {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+    },
+    /// What a tag named is not kept any more.
+    #[error("{reference} of {repository} named {digest}, which is gone for good: push it again")]
+    GoneForGood {
+        /// The repository.
+        repository: RepositoryName,
+        /// What was to be brought back.
+        reference: Reference,
+        /// What it named.
+        digest: Digest,
     },
     /// Ledger or files failed, or there is no room.
     #[error(transparent)]

@@ -34,12 +34,14 @@ impl Registry {
         let mut files = self.make_room()?;
         files += self.unlink_if_due(settings.unlink_batch_secs * 1000)?;
         let uploads = self.end_idle_uploads()?;
+        let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000)?;
+        self.forget_old_history()?;
         let collected = self.collect(Round { ends_keeping: false, steps: settings.gc_steps_per_sec })?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
-        if uploads + files > 0 || leases + manifests + blobs > 0 {
+        if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
             log::info!(
-                "ended {uploads} idle uploads and {leases} leases, dropped {manifests} deleted manifests and \
-                 {blobs} blobs of {blob_bytes} bytes, unlinked {files} files"
+                "ended {uploads} idle uploads and {leases} leases, deleted {ruled} manifests by rule, dropped \
+                 {manifests} deleted manifests and {blobs} blobs of {blob_bytes} bytes, unlinked {files} files"
             );
         }
         Ok(collected.unfinished && settings.gc_steps_per_sec > 0)
@@ -54,6 +56,16 @@ impl Registry {
         let files = self.store.sweep_tombstones()?;
         self.unlinked_at_ms.store(now_ms, Ordering::Relaxed);
         Ok(files)
+    }
+
+    fn enforce_rules_if_due(&self, wait_ms: u64) -> Result<u64, Error> {
+        let now_ms = self.clock.now_ms();
+        if now_ms.saturating_sub(self.retained_at_ms.load(Ordering::Relaxed)) < wait_ms {
+            return Ok(0);
+        }
+        let deleted = self.enforce_rules()?;
+        self.retained_at_ms.store(now_ms, Ordering::Relaxed);
+        Ok(deleted)
     }
 
     /// Where the disk has less room than the floor, what is deleted does not wait: the oldest goes first, and

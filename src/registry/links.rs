@@ -35,6 +35,11 @@ pub fn linked_blob(
     Ok(linked.then_some(blob))
 }
 
+/// The blob, wherever it is linked.
+pub fn stored(rows: &impl Read, digest: Digest) -> Result<Option<BlobRecord>, MetaError> {
+    rows.get(&BLOB, &digest)
+}
+
 /// Whether a manifest of the repository needs the blob.
 pub fn is_referenced(rows: &impl Read, repository: RepoId, digest: Digest) -> Result<bool, MetaError> {
     Ok(rows.first(&BLOB_USER, &KeyRange::prefix(&(digest, repository)))?.is_some())

@@ -10,6 +10,8 @@ mod condition;
 mod delete;
 mod error;
 mod explain;
+mod family;
+mod history;
 mod housekeeping;
 mod ids;
 mod kept;
@@ -18,12 +20,19 @@ mod list;
 mod live;
 mod manifest;
 mod mount;
+mod pins;
 mod push;
 mod references;
 mod referrers;
 mod repositories;
+mod retention;
 mod room;
+#[cfg(test)]
+mod scene;
+mod tagging;
+mod undelete;
 mod upload;
+mod usage;
 mod verify;
 
 pub use crate::store::{
@@ -35,17 +44,24 @@ pub use collect::{Collected, Round};
 pub use condition::{Condition, Digests};
 pub use error::{Error, MissingReference};
 pub use explain::{Amount, Explanation, Garbage};
+pub use family::Deleted;
+pub use history::TagChange;
+pub use kept::Restored;
 pub use list::Page;
 pub use manifest::StoredManifest;
+pub use pins::Pin;
 pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
+pub use retention::Verdict;
 pub use upload::{Upload, UploadStatus};
 pub use verify::{VerifyReport, Violation};
 
 use crate::config::Config;
+use crate::store::records::Cause;
 use live::LiveUploads;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tagging::Change;
 
 /// The registry of one data directory.
 pub struct Registry {
@@ -55,6 +71,10 @@ pub struct Registry {
     live: LiveUploads,
     /// When collected files were last unlinked.
     unlinked_at_ms: AtomicU64,
+    /// When the rules of the repositories were last enforced.
+    retained_at_ms: AtomicU64,
+    /// Where the search for old history goes on.
+    history_cursor: Mutex<history::Cursor>,
 }
 
 impl Registry {
@@ -67,6 +87,8 @@ impl Registry {
             config: RwLock::new(Arc::new(config)),
             live: LiveUploads::default(),
             unlinked_at_ms: AtomicU64::new(0),
+            retained_at_ms: AtomicU64::new(0),
+            history_cursor: Mutex::new(None),
         }
     }
 
@@ -86,6 +108,12 @@ impl Registry {
     /// Makes the socket by which commands talk to the server of this directory.
     pub fn bind_control(&self) -> std::io::Result<std::os::unix::net::UnixListener> {
         self.store.dir().bind_control()
+    }
+
+    /// A change of tags that begins now.
+    fn change(&self, who: &str, cause: Cause) -> Change {
+        let history_max = self.config().settings.tag_history_max;
+        Change { now_ms: self.clock.now_ms(), who: who.to_owned(), cause, history_max }
     }
 
     /// How long a lease lasts, in milliseconds.

@@ -2,14 +2,16 @@
 
 use super::condition::Condition;
 use super::error::Error;
+use super::kept::Restored;
 use super::references::{self, References};
-use super::{Registry, ids, repositories};
+use super::tagging::{self, Change};
+use super::{Registry, ids, repositories, usage};
 use crate::oci::{
-    Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Tag,
+    Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Role, Tag,
 };
-use crate::store::records::{ManifestRecord, ReferrerRecord, TagRecord};
-use crate::store::tables::{MANIFEST, MANIFEST_BYTES, REFERRER, TAG, TAG_OF};
-use crate::store::{MetaError, Raw, Read, RepoId, Tx};
+use crate::store::records::{Cause, ManifestRecord, ReferrerRecord};
+use crate::store::tables::{KEPT, MANIFEST, MANIFEST_BYTES, REFERRER, TAG};
+use crate::store::{Raw, Read, RepoId, Tx};
 use std::sync::Arc;
 
 /// A manifest that is pushed, as the request has it.
@@ -27,6 +29,8 @@ pub struct ManifestPush {
     pub bytes: Vec<u8>,
     /// What each tag has to name for the push to happen; without a tag, what the digest has to.
     pub condition: Condition,
+    /// Who pushes: a name, or `anonymous@` and an address.
+    pub who: String,
 }
 
 /// What a push of a manifest did.
@@ -50,13 +54,13 @@ struct Push {
     tags: Vec<Tag>,
     condition: Condition,
     sparse: bool,
-    now_ms: u64,
+    change: Change,
 }
 
 impl Registry {
     /// Stores a manifest under its digest, and sets its tags: all of it or nothing.
     pub fn put_manifest(&self, push: ManifestPush) -> Result<Pushed, Error> {
-        let ManifestPush { name, reference, mut tags, content_type, bytes, condition } = push;
+        let ManifestPush { name, reference, mut tags, content_type, bytes, condition, who } = push;
         let config = self.config();
         let max_bytes = config.settings.manifest_max_bytes;
         if bytes.len() as u64 > max_bytes {
@@ -82,12 +86,37 @@ impl Registry {
         };
         let manifest = Manifest::parse(&bytes, content_type.as_deref(), &limits)?;
         let subject = manifest.subject().map(|subject| subject.digest);
-        let (tags, now_ms) = (each_once(tags), self.clock.now_ms());
+        let (tags, change) = (each_once(tags), self.change(&who, Cause::Push));
         let sparse = config.repositories.of(name.as_str()).sparse_index;
-        let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, now_ms });
+        self.bring_back_listed(&name, &manifest)?;
+        let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, change });
         let fresh = ids::repository();
         let moved = self.store.write(move |tx| push.write(tx, fresh))?;
         Ok(Pushed { digest, subject, moved })
+    }
+
+    /// Brings the deleted manifests back that a pushed index lists. They are there, as deleted blobs are: no
+    /// push is refused for what somebody else deletes meanwhile.
+    fn bring_back_listed(&self, name: &RepositoryName, manifest: &Manifest) -> Result<(), Error> {
+        let children = || manifest.references().iter().filter(|reference| reference.role == Role::Child);
+        if children().next().is_none() {
+            return Ok(());
+        }
+        let hidden = self.store.read(|rows| {
+            let Some(repository) = repositories::find(rows, name)? else { return Ok(Vec::new()) };
+            let mut hidden = Vec::new();
+            for child in children() {
+                let key = (repository, child.descriptor.digest);
+                if rows.contains(&KEPT, &key)? {
+                    hidden.push(key);
+                }
+            }
+            Ok::<_, Error>(hidden)
+        })?;
+        for key in hidden {
+            self.bring_back(name, key, None, &mut Restored::default())?;
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +137,7 @@ fn each_once(tags: Vec<Tag>) -> Vec<Tag> {
 impl Push {
     /// Says which tags named another manifest before, and which.
     fn write(&self, tx: &mut Tx<'_>, fresh: RepoId) -> Result<Vec<(Tag, Digest)>, Error> {
-        let repository = repositories::find_or_create(tx, &self.name, fresh, self.now_ms)?;
+        let repository = repositories::find_or_create(tx, &self.name, fresh, self.change.now_ms)?;
         tx.lock(repository)?;
         let present = tx.get(&MANIFEST, &(repository, self.digest))?;
         self.check_condition(tx, repository, present.is_some())?;
@@ -118,7 +147,7 @@ impl Push {
             digest: self.digest,
             manifest: &self.manifest,
             sparse: self.sparse,
-            now_ms: self.now_ms,
+            now_ms: self.change.now_ms,
         };
         match present {
             // What it references is here, since it is (I3).
@@ -133,9 +162,8 @@ impl Push {
         }
         let mut moved = Vec::new();
         for tag in &self.tags {
-            if let Some(before) = self.put_tag(tx, repository, tag)? {
-                moved.push((tag.clone(), before));
-            }
+            let before = tagging::set(tx, repository, tag, self.digest, &self.change)?;
+            moved.extend(before.filter(|before| *before != self.digest).map(|before| (tag.clone(), before)));
         }
         Ok(moved)
     }
@@ -161,13 +189,18 @@ impl Push {
             size: self.bytes.len() as u64,
             subject: self.manifest.subject().map(|subject| subject.digest),
             sparse: self.sparse,
-            pushed_at_ms: self.now_ms,
+            pushed_at_ms: self.change.now_ms,
+            untagged_since_ms: None,
         };
         tx.put(&MANIFEST, &key, &record)?;
+        usage::count_manifest(tx, repository, record.size, 1)?;
         tx.put(&MANIFEST_BYTES, &key, &Raw(self.bytes.clone()))?;
         references::arrived(tx, repository, self.digest)?;
         if let Some(subject) = record.subject {
             tx.put(&REFERRER, &(repository, subject, self.digest), &self.as_referrer())?;
+        }
+        if self.tags.is_empty() {
+            tagging::settle_untagged(tx, key, record, Some(self.change.now_ms))?;
         }
         Ok(repositories::settle_catalog(tx, &self.name, repository)?)
     }
@@ -181,18 +214,5 @@ impl Push {
             annotations: self.manifest.annotations(),
             artifact_type: self.manifest.artifact_type(),
         })
-    }
-
-    /// Sets a tag, and says which other manifest it named before.
-    fn put_tag(&self, tx: &mut Tx<'_>, repository: RepoId, tag: &Tag) -> Result<Option<Digest>, MetaError> {
-        let key = (repository, tag.clone());
-        let before = tx.get(&TAG, &key)?.map(|before| before.digest);
-        if let Some(before) = before {
-            let removed = tx.remove(&TAG_OF, &(repository, before, tag.clone()))?;
-            assert!(removed.is_some(), "a tag stands in both directions");
-        }
-        tx.put(&TAG, &key, &TagRecord { digest: self.digest, pushed_at_ms: self.now_ms })?;
-        tx.put(&TAG_OF, &(repository, self.digest, tag.clone()), &())?;
-        Ok(before.filter(|before| *before != self.digest))
     }
 }

@@ -1,11 +1,11 @@
 //! The rows of what a manifest is made of, in both directions.
 
 use super::error::{Error, MissingReference};
-use super::kept;
 use super::links::{self, Judge};
+use super::{kept, usage};
 use crate::oci::{Descriptor, Digest, Manifest, ManifestReference, RepositoryName, Role};
 use crate::store::records::{ReferenceRecord, Target};
-use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, PARENT, REFERENCE};
+use crate::store::tables::{MANIFEST, PARENT, REFERENCE};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// A reference with what answers it.
@@ -97,7 +97,7 @@ impl References<'_> {
         }
         // What a deleted manifest of the repository keeps is not linked, but it is there: so a push and a
         // delete of what they share never get in each other's way.
-        match tx.get(&BLOB, &digest)? {
+        match links::stored(tx, digest)? {
             Some(blob) if kept::keeps(tx, self.repository, digest)? => same_size(blob.size, Target::Blob),
             _ => Ok(Target::Absent),
         }
@@ -110,7 +110,7 @@ impl References<'_> {
             Target::Blob => {
                 // The entry of an index waits as a manifest while nothing is there.
                 tx.remove(&PARENT, &(repository, digest, self.digest))?;
-                tx.put(&BLOB_USER, &(digest, repository, self.digest), &())?;
+                usage::add_user(tx, digest, repository, self.digest)?;
                 links::end_lease(tx, repository, digest)?;
             }
             Target::Manifest => tx.put(&PARENT, &(repository, digest, self.digest), &())?,

@@ -4,6 +4,7 @@
 //! compared with the rows, in both directions.
 
 mod files;
+mod lifecycle;
 mod links;
 mod manifests;
 
@@ -84,6 +85,7 @@ impl Registry {
         let rows = self.store.snapshot()?;
         manifests::check(&rows, &mut report);
         links::check(&rows, &mut report);
+        lifecycle::check(&rows, &mut report);
         files::check(&self.store, &rows, deep, &mut report);
         Ok(report)
     }

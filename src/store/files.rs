@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// How many tombstones are worked off at once.
 const SWEEP_PAGE_ROWS: usize = 512;
 
+/// The counter of the bytes of all blobs that have a row.
+pub const STORED_BYTES: &str = "stored_bytes";
+
 /// What became of a published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -147,6 +150,7 @@ impl NewFile {
         let Location { digest, session } = self.published.location();
         let blob = BlobRecord { size: self.size(), session, stored_at_ms: now_ms };
         if tx.insert_if_absent(&BLOB, &digest, &blob)? {
+            tx.add(STORED_BYTES, self.size().cast_signed())?;
             return Ok(Stored::New);
         }
         let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };

@@ -15,9 +15,9 @@ pub use crate::blobs::{
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
-pub use crate::meta::{KeyRange, Limit, MetaError, QueueKind, Read, RepoId, Snapshot, Tx, records};
+pub use crate::meta::{KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, Snapshot, Tx, records};
 pub use error::{OpenError, StoreError};
-pub use files::{NewFile, Stored};
+pub use files::{NewFile, STORED_BYTES, Stored};
 pub use recover::Recovery;
 pub use rows::{end_upload, put_upload};
 

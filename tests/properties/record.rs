@@ -4,14 +4,14 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
-    TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord,
+    RepositoryRecord, SchemaRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 10 {
+    match kind % 13 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -21,7 +21,10 @@ pub fn check(bytes: &[u8]) {
         6 => one::<ReferrerRecord>(bytes),
         7 => one::<LeaseRecord>(bytes),
         8 => one::<UploadRecord>(bytes),
-        _ => one::<TombstoneRecord>(bytes),
+        9 => one::<TombstoneRecord>(bytes),
+        10 => one::<KeptRecord>(bytes),
+        11 => one::<TagChangeRecord>(bytes),
+        _ => one::<PinRecord>(bytes),
     }
 }
 
@@ -37,7 +40,7 @@ fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
 
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
-    use wharfinger::meta::records::Target;
+    use wharfinger::meta::records::{Cause, TaggedRecord, Target};
     use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
 
     let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
@@ -49,6 +52,22 @@ pub fn samples() -> Vec<Vec<u8>> {
         subject: Some(digest),
         sparse: true,
         pushed_at_ms: 1 << 40,
+        untagged_since_ms: Some(1 << 41),
+    };
+    let kept = KeptRecord {
+        manifest: manifest.clone(),
+        deleted_at_ms: 1 << 40,
+        due_at_ms: 1 << 41,
+        tags: vec!["v1".to_owned()],
+        root: digest,
+        who: "anonymous@127.0.0.1".to_owned(),
+    };
+    let change = TagChangeRecord {
+        at_ms: 1 << 40,
+        before: None,
+        after: Some(TaggedRecord { digest, media_type: manifest.media_type.clone(), size: 500 }),
+        cause: Cause::Push,
+        who: "anonymous@127.0.0.1".to_owned(),
     };
     let upload = UploadRecord {
         repository: u64::MAX - 7,
@@ -70,6 +89,9 @@ pub fn samples() -> Vec<Vec<u8>> {
         LeaseRecord { ends_at_ms: 1 << 40 }.to_bytes(),
         upload.to_bytes(),
         TombstoneRecord { size: 3000, since_ms: 1 << 40 }.to_bytes(),
+        kept.to_bytes(),
+        change.to_bytes(),
+        PinRecord { since_ms: 1 << 40, who: "local".to_owned() }.to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }

@@ -58,11 +58,21 @@ pub enum TableId {
     Kept,
     /// Deleted manifests by the blob they keep.
     KeptUser,
+    /// Deleted indexes by the manifest they list.
+    KeptParent,
+    /// Deleted referrers by subject.
+    KeptReferrer,
+    /// Manifests without a tag by the time since when.
+    Untagged,
+    /// What tags named before.
+    TagHistory,
+    /// Manifests that must not go.
+    Pin,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -84,6 +94,11 @@ impl TableId {
         Self::Tombstone,
         Self::Kept,
         Self::KeptUser,
+        Self::KeptParent,
+        Self::KeptReferrer,
+        Self::Untagged,
+        Self::TagHistory,
+        Self::Pin,
     ];
 
     /// The table's stable name.
@@ -111,6 +126,11 @@ impl TableId {
             Self::Tombstone => "tombstone",
             Self::Kept => "kept",
             Self::KeptUser => "kept_user",
+            Self::KeptParent => "kept_parent",
+            Self::KeptReferrer => "kept_referrer",
+            Self::Untagged => "untagged",
+            Self::TagHistory => "tag_history",
+            Self::Pin => "pin",
         }
     }
 

@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::oci::Algorithm;
 use crate::registry::{DataDir, ManifestPush, ManualClock, StoreOptions};
 use crate::store::Store;
-use crate::store::records::TagRecord;
 
 const INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -27,13 +26,13 @@ fn tag(number: usize) -> Tag {
 
 /// Sets tags as pushes would, from the number `from` to before `to`.
 fn set_tags(registry: &Registry, repository: RepoId, digest: Digest, from: usize, to: usize) {
-    const AT_ONCE: usize = 5000;
+    const AT_ONCE: usize = 2500;
     for first in (from..to).step_by(AT_ONCE) {
         let numbers = first..to.min(first + AT_ONCE);
+        let change = registry.change("tagger", Cause::Push);
         let set = move |tx: &mut Tx<'_>| {
             for number in numbers.clone() {
-                tx.put(&TAG, &(repository, tag(number)), &TagRecord { digest, pushed_at_ms: 0 })?;
-                tx.put(&TAG_OF, &(repository, digest, tag(number)), &())?;
+                tagging::set(tx, repository, &tag(number), digest, &change)?;
             }
             Ok::<_, Error>(())
         };
@@ -54,18 +53,22 @@ fn tags_go_with_their_manifest_all_or_none() {
         content_type: None,
         bytes: INDEX.to_vec(),
         condition: Condition::default(),
+        who: "pusher".to_owned(),
     };
     registry.put_manifest(push).unwrap();
     let repository = repositories::find(&registry.store.snapshot().unwrap(), &name).unwrap().unwrap();
     let tags = || registry.tags(&name, None, usize::MAX - 1).unwrap().entries.len();
 
     set_tags(&registry, repository, digest, 0, TAGS_MAX + 1);
-    let error = registry.delete_manifest(&name, digest, Condition::default()).unwrap_err();
+    let error = registry.delete_manifest(&name, digest, Condition::default(), "deleter").unwrap_err();
     assert!(matches!(error, Error::TooManyTags { max: TAGS_MAX, .. }), "{error}");
     assert_eq!(tags(), TAGS_MAX + 1);
 
-    registry.delete_tag(&name, &tag(7), Condition::default()).unwrap();
-    assert_eq!(registry.delete_manifest(&name, digest, Condition::default()).unwrap().len(), TAGS_MAX);
+    registry.delete_tag(&name, &tag(7), Condition::default(), "deleter").unwrap();
+    assert_eq!(
+        registry.delete_manifest(&name, digest, Condition::default(), "deleter").unwrap().tags.len(),
+        TAGS_MAX
+    );
     assert!(matches!(registry.tags(&name, None, 1), Err(Error::RepositoryUnknown(_))));
     assert_eq!(registry.verify(true).unwrap().violations, []);
 }

@@ -101,6 +101,10 @@ impl WriteRows for GroupRows<'_> {
             })
         })?;
         let sum = present.checked_add(delta).expect("no counter comes near 2^63");
+        if sum == 0 {
+            // It starts at 0: what is counted no more leaves nothing behind.
+            return self.remove(TableId::Counter, counter).map(drop);
+        }
         self.put(TableId::Counter, counter, &sum.to_be_bytes())
     }
 

@@ -1,0 +1,107 @@
+//! Pins: manifests that are not to go, whatever the rules say.
+//!
+//! No rule of the configuration deletes a pinned manifest. Who deletes it by hand takes it out of sight, but it
+//! can be brought back for as long as the pin is there.
+
+use super::error::Error;
+use super::{Registry, manifest, repositories};
+use crate::oci::{Digest, Reference, RepositoryName};
+use crate::store::records::{KeptRecord, PinRecord};
+use crate::store::tables::{KEPT, PIN, REPOSITORY};
+use crate::store::{KeyRange, MetaError, Read, RepoId};
+
+/// How many rows are read in one snapshot.
+const PAGE_ROWS: usize = 512;
+
+/// How many subjects of subjects are asked for their pins.
+const SUBJECTS_MAX: usize = 8;
+
+/// Whether a manifest is pinned.
+pub fn is_pinned(rows: &impl Read, key: (RepoId, Digest)) -> Result<bool, MetaError> {
+    rows.contains(&PIN, &key)
+}
+
+/// Whether a pin holds a deleted manifest: its own, or that of what it refers to.
+pub fn holds(rows: &impl Read, key: (RepoId, Digest), kept: &KeptRecord) -> Result<bool, MetaError> {
+    if is_pinned(rows, key)? {
+        return Ok(true);
+    }
+    let (repository, mut subject) = (key.0, kept.manifest.subject);
+    for _ in 0..SUBJECTS_MAX {
+        let Some(digest) = subject else { return Ok(false) };
+        let key = (repository, digest);
+        if is_pinned(rows, key)? {
+            return Ok(true);
+        }
+        subject = rows.get(&KEPT, &key)?.and_then(|kept| kept.manifest.subject);
+    }
+    Ok(false)
+}
+
+/// A pin as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The repository.
+    pub repository: String,
+    /// The manifest.
+    pub digest: Digest,
+    /// Since when and by whom.
+    pub record: PinRecord,
+}
+
+impl Registry {
+    /// Pins a manifest, visible or deleted; says which.
+    pub fn pin(&self, name: &RepositoryName, reference: &Reference, who: &str) -> Result<Digest, Error> {
+        let (name, reference) = (name.clone(), reference.clone());
+        let record = PinRecord { since_ms: self.clock.now_ms(), who: who.to_owned() };
+        self.store.write(move |tx| {
+            let unknown =
+                || Error::ManifestUnknown { repository: name.clone(), reference: reference.clone() };
+            let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
+            tx.lock(repository)?;
+            let visible = manifest::resolve(tx, repository, &reference)?.map(|(digest, _)| digest);
+            let digest = match (visible, &reference) {
+                (Some(digest), _) => digest,
+                (None, Reference::Digest(digest)) if tx.contains(&KEPT, &(repository, *digest))? => *digest,
+                (None, _) => return Err(unknown()),
+            };
+            tx.insert_if_absent(&PIN, &(repository, digest), &record)?;
+            Ok(digest)
+        })
+    }
+
+    /// Takes the pin off a manifest; says which.
+    pub fn unpin(&self, name: &RepositoryName, reference: &Reference) -> Result<Digest, Error> {
+        let (name, reference) = (name.clone(), reference.clone());
+        self.store.write(move |tx| {
+            let unknown = || Error::NotPinned { repository: name.clone(), reference: reference.clone() };
+            let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
+            tx.lock(repository)?;
+            let digest = match &reference {
+                Reference::Digest(digest) => *digest,
+                Reference::Tag(_) => {
+                    let found = manifest::resolve(tx, repository, &reference)?.ok_or_else(unknown)?;
+                    found.0
+                }
+            };
+            tx.remove(&PIN, &(repository, digest))?.ok_or_else(unknown)?;
+            Ok(digest)
+        })
+    }
+
+    /// Every pin.
+    pub fn pins(&self) -> Result<Vec<Pin>, Error> {
+        let mut pins = Vec::new();
+        let mut range = KeyRange::all();
+        loop {
+            let rows = self.store.snapshot()?;
+            let page = rows.page(&PIN, &range, PAGE_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(pins) };
+            range = range.after(last);
+            for ((repository, digest), record) in page {
+                let repository = rows.get(&REPOSITORY, &repository)?.map(|record| record.name.to_string());
+                pins.push(Pin { repository: repository.unwrap_or_default(), digest, record });
+            }
+        }
+    }
+}
