@@ -242,7 +242,9 @@ impl From<Error> for ApiError {
             | Error::NothingDeleted { .. }
             | Error::NoHistory { .. }
             | Error::GoneForGood { .. } => refuse(StatusCode::NOT_FOUND, Code::ManifestUnknown),
-            Error::TagInUse { .. } => refuse(StatusCode::CONFLICT, Code::Denied),
+            Error::TagInUse { .. } | Error::RepositoryExists(_) | Error::Pinned { .. } => {
+                refuse(StatusCode::CONFLICT, Code::Denied)
+            }
             Error::TooManyTags { max, .. } => {
                 refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported).with_detail(json!({"max": max}))
             }

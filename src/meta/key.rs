@@ -30,6 +30,8 @@ pub enum QueueKind {
     KeptEnd,
     /// A deleted manifest that not all went with that live with it.
     Family,
+    /// A repository without a name, of which pieces are left. The digest stands for nothing.
+    Repository,
 }
 
 impl QueueKind {
@@ -39,6 +41,7 @@ impl QueueKind {
             Self::LeaseEnd => 2,
             Self::KeptEnd => 3,
             Self::Family => 4,
+            Self::Repository => 5,
         }
     }
 
@@ -48,6 +51,7 @@ impl QueueKind {
             2 => Ok(Self::LeaseEnd),
             3 => Ok(Self::KeptEnd),
             4 => Ok(Self::Family),
+            5 => Ok(Self::Repository),
             other => Err(CodecError::Malformed(format!("{other} is no kind of queue row"))),
         }
     }

@@ -48,6 +48,26 @@ pub struct RepositoryRecord {
     pub name: RepositoryName,
     /// When the repository was first written to.
     pub created_at_ms: u64,
+    /// Whether its name leads to it.
+    pub state: RepositoryState,
+}
+
+/// What a repository's number stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RepositoryState {
+    /// A repository that is found by its name.
+    Named,
+    /// A copy that is being made: nothing shows it before it is whole.
+    Copying,
+    /// A deleted repository: the collector takes its manifests out of it, piece by piece.
+    Deleted {
+        /// When it was deleted.
+        at_ms: u64,
+        /// When what was in it goes for good.
+        due_at_ms: u64,
+        /// Who deleted it.
+        who: String,
+    },
 }
 
 /// A stored blob: its existence implies a synced file at `blobs/<algorithm>/<2 hex>/<hex>.<session>` (I1).

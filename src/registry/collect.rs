@@ -7,7 +7,7 @@
 use super::Registry;
 use super::error::Error;
 use super::kept::{self, Deletion, End};
-use super::{family, links};
+use super::{family, links, whole};
 use crate::oci::Digest;
 use crate::store::records::{Cause, TombstoneRecord};
 use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
@@ -88,7 +88,10 @@ impl Registry {
                     // The rows stand in the order of their times.
                     return Ok(has_changed);
                 }
-                if !is_due && row.1 != QueueKind::KeptEnd {
+                if !is_due && !matches!(row.1, QueueKind::KeptEnd | QueueKind::Repository) {
+                    continue;
+                }
+                if row.1 == QueueKind::Repository && self.is_copying(row.3) {
                     continue;
                 }
                 if *left == 0 {
@@ -146,6 +149,13 @@ fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Erro
             tx.remove(&QUEUE, &row)?;
             let Some(record) = tx.get(&REPOSITORY, &repository)? else { return Ok(Step::Nothing) };
             let went = family::go_on(tx, &record.name, (repository, digest), deletion)?;
+            Ok(if went { Step::Family } else { Step::Nothing })
+        }
+        QueueKind::Repository => {
+            tx.remove(&QUEUE, &row)?;
+            // Nobody makes this copy any more, if it is one.
+            whole::abandon(tx, repository, now_ms, COLLECTOR)?;
+            let went = whole::take_apart(tx, repository, deletion)?;
             Ok(if went { Step::Family } else { Step::Nothing })
         }
         QueueKind::Unreferenced => {

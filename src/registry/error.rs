@@ -159,6 +159,17 @@ pub enum Error {
         /// What was to be unpinned.
         reference: Reference,
     },
+    /// The name is another repository's.
+    #[error("there is a repository {0} already: delete or rename it first, or choose another name")]
+    RepositoryExists(RepositoryName),
+    /// A repository with pins cannot go.
+    #[error("{repository} has a pin on {digest}: `wharfinger pin rm {repository}@{digest}` takes it off")]
+    Pinned {
+        /// The repository.
+        repository: RepositoryName,
+        /// The first pinned manifest.
+        digest: Digest,
+    },
     /// There is nothing to bring back.
     #[error(
         "{repository} has nothing deleted{} that is still kept (setting keep_deleted_secs)",

@@ -18,10 +18,12 @@ use std::collections::HashSet;
 /// How many bytes one deletion may write, by the estimates below: a transaction has 8 MiB.
 const BYTES_MAX: usize = 7_500_000;
 
-/// The most bytes that the rows of a tag, of a reference and of a manifest have, before and after.
+/// The most bytes that the rows of a tag and of a manifest have, before and after.
 const TAG_BYTES: usize = 339 + 131 + 480;
-const REFERENCE_BYTES: usize = 560;
 const MANIFEST_BYTES_OF_ROWS: usize = 2048;
+
+/// The same of a reference.
+pub const REFERENCE_BYTES: usize = 560;
 
 /// How many referrers of one manifest are looked at in one transaction.
 const REFERRERS_AT_ONCE: usize = 1000;

@@ -15,7 +15,7 @@ use crate::store::tables::{
 use crate::store::{KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// How long a deleted manifest that has to stay is left alone before it is looked at again.
-const HELD_MS: u64 = 60_000;
+pub const HELD_MS: u64 = 60_000;
 
 /// How a manifest is deleted.
 #[derive(Debug, Clone)]

@@ -4,10 +4,11 @@
 //! There is nothing else to ask and nothing that remembers an answer.
 
 use super::error::Error;
+use super::repositories;
 use crate::oci::Digest;
 use crate::store::records::{BlobRecord, LeaseRecord};
 use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
-use crate::store::{KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
+use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// The queue's place of a repository in rows that have none.
 const NO_REPOSITORY: RepoId = RepoId(0);
@@ -63,13 +64,20 @@ fn is_leased(
 
 /// A repository in which the blob is linked, if any.
 pub fn any_holder(rows: &impl Read, digest: Digest, now_ms: u64) -> Result<Option<RepoId>, MetaError> {
-    if let Some(((_, repository, _), ())) = rows.first(&BLOB_USER, &KeyRange::prefix(&digest))? {
-        return Ok(Some(repository));
+    let mut range = KeyRange::prefix(&digest);
+    while let Some(((_, repository, _), ())) = rows.first(&BLOB_USER, &range)? {
+        if repositories::is_named(rows, repository)? {
+            return Ok(Some(repository));
+        }
+        let Some(next) = repository.0.checked_add(1) else { break };
+        range.start = Key::to_key(&(digest, RepoId(next)));
     }
     // Ended leases stay until they are collected, so there may be some before a live one.
     let mut range = KeyRange::prefix(&digest);
     while let Some(((_, repository), _)) = rows.first(&LEASE, &range)? {
-        if is_leased(rows, repository, digest, now_ms, Judge::ToTheEnd)? {
+        if is_leased(rows, repository, digest, now_ms, Judge::ToTheEnd)?
+            && repositories::is_named(rows, repository)?
+        {
             return Ok(Some(repository));
         }
         range = range.after(&(digest, repository));

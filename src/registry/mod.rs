@@ -24,6 +24,7 @@ mod pins;
 mod push;
 mod references;
 mod referrers;
+mod report;
 mod repositories;
 mod retention;
 mod room;
@@ -34,6 +35,7 @@ mod undelete;
 mod upload;
 mod usage;
 mod verify;
+mod whole;
 
 pub use crate::store::{
     BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
@@ -52,13 +54,18 @@ pub use manifest::StoredManifest;
 pub use pins::Pin;
 pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
+pub use report::{RegistryReport, RepositoryReport, RepositoryRow, TagReport};
 pub use retention::Verdict;
 pub use upload::{Upload, UploadStatus};
+pub use usage::Usage;
 pub use verify::{VerifyReport, Violation};
+pub use whole::Copied;
 
 use crate::config::Config;
+use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
@@ -69,6 +76,8 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Config>>,
     live: LiveUploads,
+    /// The copies of repositories that are being made.
+    copying: Mutex<HashSet<RepoId>>,
     /// When collected files were last unlinked.
     unlinked_at_ms: AtomicU64,
     /// When the rules of the repositories were last enforced.
@@ -86,6 +95,7 @@ impl Registry {
             clock,
             config: RwLock::new(Arc::new(config)),
             live: LiveUploads::default(),
+            copying: Mutex::default(),
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),

@@ -1,7 +1,7 @@
 //! Names and numbers of repositories.
 
 use crate::oci::RepositoryName;
-use crate::store::records::RepositoryRecord;
+use crate::store::records::{RepositoryRecord, RepositoryState};
 use crate::store::tables::{CATALOG, MANIFEST, Number, REPOSITORY, REPOSITORY_BY_NAME};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
@@ -21,14 +21,35 @@ pub fn find_or_create(
         return Ok(present);
     }
     tx.put(&REPOSITORY_BY_NAME, name, &Number(fresh.0))?;
-    let repository = RepositoryRecord { name: name.clone(), created_at_ms: now_ms };
+    create(tx, name, fresh, now_ms, RepositoryState::Named)?;
+    Ok(fresh)
+}
+
+/// Makes the number `fresh` a repository.
+pub fn create(
+    tx: &mut Tx<'_>,
+    name: &RepositoryName,
+    fresh: RepoId,
+    now_ms: u64,
+    state: RepositoryState,
+) -> Result<(), MetaError> {
+    let repository = RepositoryRecord { name: name.clone(), created_at_ms: now_ms, state };
     let created = tx.insert_if_absent(&REPOSITORY, &fresh, &repository)?;
     assert!(created, "a number drawn from 2^64 was drawn before");
-    Ok(fresh)
+    Ok(())
+}
+
+/// Whether the repository is found by its name.
+pub fn is_named(rows: &impl Read, repository: RepoId) -> Result<bool, MetaError> {
+    Ok(rows.get(&REPOSITORY, &repository)?.is_some_and(|record| record.state == RepositoryState::Named))
 }
 
 /// Puts the repository into the catalog or takes it out, as it has a visible manifest or not.
 pub fn settle_catalog(tx: &mut Tx<'_>, name: &RepositoryName, repository: RepoId) -> Result<(), MetaError> {
+    if find(tx, name)? != Some(repository) {
+        // It is deleted, or not yet whole, and the name leads to another or to none.
+        return Ok(());
+    }
     match tx.first(&MANIFEST, &KeyRange::prefix(&repository))? {
         Some(_) => tx.put(&CATALOG, name, &()),
         None => tx.remove(&CATALOG, name).map(drop),

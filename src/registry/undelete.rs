@@ -23,6 +23,7 @@ impl Registry {
         who: &str,
     ) -> Result<Restored, Error> {
         let change = self.change(who, Cause::Undelete);
+        let was_whole = what.is_none() && self.revive_repository(name)?;
         let repository = self.known(name)?;
         let mut restored = Restored::default();
         match what {
@@ -36,7 +37,7 @@ impl Registry {
                 }
             }
         }
-        if restored == Restored::default() {
+        if restored == Restored::default() && !was_whole {
             return Err(Error::NothingDeleted { repository: name.clone(), reference: what.cloned() });
         }
         Ok(restored)

@@ -40,7 +40,7 @@ fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
 
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
-    use wharfinger::meta::records::{Cause, TaggedRecord, Target};
+    use wharfinger::meta::records::{Cause, RepositoryState, TaggedRecord, Target};
     use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
 
     let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
@@ -80,7 +80,7 @@ pub fn samples() -> Vec<Vec<u8>> {
     let name = RepositoryName::parse("team/app").expect("a name");
     let records = [
         SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
-        RepositoryRecord { name, created_at_ms: 1 << 40 }.to_bytes(),
+        RepositoryRecord { name, created_at_ms: 1 << 40, state: RepositoryState::Named }.to_bytes(),
         BlobRecord { size: 3000, session, stored_at_ms: 1 << 40 }.to_bytes(),
         manifest.to_bytes(),
         TagRecord { digest, pushed_at_ms: 1 << 40 }.to_bytes(),

@@ -2,7 +2,7 @@
 
 use super::{VerifyReport, scan};
 use crate::oci::{Descriptor, Digest, Role};
-use crate::store::records::Target;
+use crate::store::records::{RepositoryState, Target};
 use crate::store::tables::{
     BLOB, BLOB_USER, CATALOG, KEPT, KEPT_USER, LEASE, MANIFEST, MANIFEST_BYTES, Number, PARENT, QUEUE,
     REFERENCE, REFERRER, REPOSITORY, REPOSITORY_BY_NAME, UPLOAD, UPLOAD_OF,
@@ -108,7 +108,8 @@ fn check_repositories(rows: &Snapshot, report: &mut VerifyReport) {
     });
     scan(rows, &REPOSITORY, report, |report, id, repository| {
         let back = rows.get(&REPOSITORY_BY_NAME, &repository.name)?;
-        let right = back.is_some_and(|Number(number)| RepoId(number) == id);
+        let found = back.is_some_and(|Number(number)| RepoId(number) == id);
+        let right = found == (repository.state == RepositoryState::Named);
         report.expect(right, "I3", || format!("{} is not found by its name", repository.name));
         Ok(())
     });

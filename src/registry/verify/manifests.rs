@@ -3,7 +3,7 @@
 use super::{VerifyReport, scan};
 use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference, Role};
 use crate::registry::error::Error;
-use crate::store::records::{ManifestRecord, Target};
+use crate::store::records::{ManifestRecord, RepositoryRecord, RepositoryState, Target};
 use crate::store::tables::{
     BLOB, BLOB_USER, CATALOG, KEPT, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, REPOSITORY, TAG,
     TAG_OF,
@@ -45,9 +45,13 @@ fn check_manifest(
     record: &ManifestRecord,
     report: &mut VerifyReport,
 ) -> Result<(), Error> {
-    let name = rows.get(&REPOSITORY, &repository)?.map(|repository| repository.name);
-    let listed = match &name {
-        Some(name) => rows.contains(&CATALOG, name)?,
+    let record_of = rows.get(&REPOSITORY, &repository)?;
+    let listed = match &record_of {
+        Some(RepositoryRecord { name, state: RepositoryState::Named, .. }) => {
+            rows.contains(&CATALOG, name)?
+        }
+        // No name leads there: a copy that is not whole, or what is left of a deleted repository.
+        Some(RepositoryRecord { state, .. }) => *state != RepositoryState::Named,
         None => false,
     };
     report.expect(listed, "I3", || format!("the repository of manifest {digest} is not in the catalog"));
