@@ -2,6 +2,7 @@
 //!
 //! One request and one answer a connection, each a line of JSON. Only the owner of the directory can connect.
 
+use super::actions::{self, Action};
 use crate::registry::{Collected, Registry, connect_control};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// How long the other side may take to send its line.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest line.
-const LINE_MAX_BYTES: u64 = 64 * 1024;
+const LINE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a command asks of a running server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum Request {
     Garbage,
     /// Say why a digest is still here, or is not.
     Explain(String),
+    /// Do something to the repositories.
+    Do(Action),
 }
 
 /// What it answers.
@@ -48,6 +51,9 @@ pub fn answer(registry: &Registry, request: &Request) -> Answer {
             Ok(digest) => registry.explain(digest).map(|report| Answer::Report(report.to_json())),
             Err(error) => return Answer::Failed(format!("{digest}: {error}")),
         },
+        Request::Do(action) => {
+            return actions::perform(registry, action).map_or_else(Answer::Failed, Answer::Report);
+        }
     };
     outcome.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }

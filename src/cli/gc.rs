@@ -1,6 +1,7 @@
 //! `wharfinger gc`.
 
 use super::control::{self, Answer, Request};
+use super::text::{entries, text, texts, time};
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
 use crate::registry::{Collected, Registry, SystemClock};
@@ -86,40 +87,50 @@ fn show_garbage(report: &Value) {
         None => println!("deleted and kept: nothing"),
     }
     println!("files to be unlinked: {} of {} bytes", report["files"]["count"], report["files"]["bytes"]);
+    let verdicts = entries(report, "rules");
+    for verdict in verdicts.iter().filter(|verdict| verdict["goes"] == true) {
+        let name = format!("{}@{}", text(verdict, "repository"), text(verdict, "digest"));
+        println!("goes by rule: {name} ({}): {}", texts(verdict, "tags"), text(verdict, "why"));
+    }
+    if !verdicts.is_empty() {
+        let kept = verdicts.iter().filter(|verdict| verdict["goes"] != true).count();
+        println!("kept by rule: {kept} (--json says why each is)");
+    }
 }
 
 fn show_explanation(report: &Value) {
-    let entries = |key: &str| report[key].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = |key| entries(report, key);
     let at = |value: &Value| time(value.as_u64().unwrap_or_default());
     let tags = |entry: &Value| {
-        let tags = entry["tags"].as_array().cloned().unwrap_or_default();
-        let tags: Vec<_> = tags.iter().map(text).collect();
-        if tags.is_empty() { "without a tag".to_owned() } else { format!("tags {}", tags.join(", ")) }
+        let tags = texts(entry, "tags");
+        if tags.is_empty() { "without a tag".to_owned() } else { format!("tags {tags}") }
     };
     let mut lines = Vec::new();
     for entry in entries("visible_in") {
-        lines.push(format!("a manifest of {}, {}", text(&entry["repository"]), tags(&entry)));
+        lines.push(format!("a manifest of {}, {}", text(entry, "repository"), tags(entry)));
     }
     for entry in entries("deleted_in") {
-        let (repository, due) = (text(&entry["repository"]), at(&entry["due_at_ms"]));
-        lines.push(format!("a deleted manifest of {repository}, {}, which goes at {due}", tags(&entry)));
+        let (repository, due) = (text(entry, "repository"), at(&entry["due_at_ms"]));
+        lines.push(format!("a deleted manifest of {repository}, {}, which goes at {due}", tags(entry)));
     }
     if let Some(bytes) = report["blob_bytes"].as_u64() {
         lines.push(format!("a stored blob of {bytes} bytes"));
     }
     for entry in entries("needed_by") {
-        let (repository, manifest) = (text(&entry["repository"]), text(&entry["manifest"]));
-        lines.push(format!("needed by {manifest} of {repository}, {}", tags(&entry)));
+        let (repository, manifest) = (text(entry, "repository"), text(entry, "manifest"));
+        lines.push(format!("needed by {manifest} of {repository}, {}", tags(entry)));
     }
     for entry in entries("leases") {
-        let (repository, end) = (text(&entry["repository"]), at(&entry["ends_at_ms"]));
+        let (repository, end) = (text(entry, "repository"), at(&entry["ends_at_ms"]));
         lines.push(format!("leased in {repository} until {end}"));
     }
     for entry in entries("kept_by") {
-        let (repository, due) = (text(&entry["repository"]), at(&entry["due_at_ms"]));
-        let manifest = text(&entry["manifest"]);
+        let (repository, due) = (text(entry, "repository"), at(&entry["due_at_ms"]));
+        let manifest = text(entry, "manifest");
         lines.push(format!("kept by {manifest}, deleted in {repository}, which goes at {due}"));
+    }
+    for name in entries("pinned_in") {
+        lines.push(format!("pinned in {}", name.as_str().unwrap_or_default()));
     }
     if report["file_to_be_unlinked"] == true {
         lines.push("collected: a file of it is to be unlinked".to_owned());
@@ -128,10 +139,4 @@ fn show_explanation(report: &Value) {
         lines.push("not here: never pushed, or collected".to_owned());
     }
     println!("{}", lines.join("\n"));
-}
-
-/// A time as people read it: UTC, to the second (RFC 3339).
-fn time(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
 }

@@ -1,12 +1,18 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 found something wrong, 2 wrong use, 3 the disk
 //! failed.
 
+mod actions;
 mod config;
 mod control;
 mod gc;
 mod healthcheck;
+mod pin;
 mod reload;
+mod repo;
 mod serve;
+mod tag;
+mod text;
+mod undelete;
 mod verify;
 
 use crate::config::Config;
@@ -43,6 +49,16 @@ enum Command {
     Verify(verify::Arguments),
     /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
     Gc(gc::Arguments),
+    /// Bring back what was deleted
+    Undelete(undelete::Arguments),
+    /// Look at what a tag named, and set it to that
+    Tag(tag::Arguments),
+    /// Keep images whatever happens
+    Pin(pin::Arguments),
+    /// Look at repositories, delete and rename them
+    Repo(repo::Arguments),
+    /// Copy a repository under another name, without moving a byte of its blobs
+    Copy(repo::Two),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
     /// Check a configuration, or print an example of one
@@ -70,6 +86,11 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Gc(arguments) => gc::run(&arguments),
+        Command::Undelete(arguments) => undelete::run(&arguments),
+        Command::Tag(arguments) => tag::run(&arguments),
+        Command::Pin(arguments) => pin::run(&arguments),
+        Command::Repo(arguments) => repo::run(&arguments),
+        Command::Copy(arguments) => repo::copy(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }

@@ -70,7 +70,14 @@ pub fn methods(route: &Route) -> Methods {
         (Method::DELETE, Action::Push),
     ];
     match route {
-        Route::Base | Route::Catalog | Route::Extensions(_) | Route::Tags(_) | Route::Referrers(..) => READ,
+        Route::Base
+        | Route::Catalog
+        | Route::Extensions(_)
+        | Route::TagHistory(..)
+        | Route::Repositories
+        | Route::Repository(_)
+        | Route::Tags(_)
+        | Route::Referrers(..) => READ,
         Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
         Route::Blob(..) => BLOB,
         Route::Uploads(_) => UPLOADS,

@@ -6,7 +6,7 @@ use super::error::{ApiError, Code};
 use super::query::Query;
 use super::reply::NAMESPACE;
 use super::route::Route;
-use super::{blobs, body, extensions, manifests, referrers, tags, uploads};
+use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -209,6 +209,9 @@ async fn handle(
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
         Route::Catalog => tags::catalog(call).await,
         Route::Extensions(_) => Ok(extensions::discover()),
+        Route::TagHistory(name, tag) => extensions::tag_history(call, name, tag).await,
+        Route::Repositories => reports::repositories(call).await,
+        Route::Repository(name) => reports::repository(call, name).await,
         Route::Tags(name) => tags::list(call, name).await,
         Route::Referrers(name, digest) => referrers::list(call, name, digest).await,
         Route::Manifest(name, reference) => match *method {

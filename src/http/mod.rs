@@ -18,5 +18,6 @@ mod extensions;
 mod manifests;
 mod referrers;
 mod reply;
+mod reports;
 mod tags;
 mod uploads;

@@ -5,7 +5,7 @@
 //! one.
 
 use super::error::ApiError;
-use crate::oci::{Digest, Reference, RepositoryName, SessionId};
+use crate::oci::{Digest, Reference, RepositoryName, SessionId, Tag};
 use percent_encoding::percent_decode_str;
 
 /// What a path below `/v2/` names.
@@ -17,6 +17,12 @@ pub enum Route {
     Catalog,
     /// `/v2/_oci/ext/discover`, and the same of a repository.
     Extensions(Option<RepositoryName>),
+    /// `/v2/<name>/_oci/tag-history/<tag>`.
+    TagHistory(RepositoryName, Tag),
+    /// `/api/v1/repositories`.
+    Repositories,
+    /// `/api/v1/repositories/<name>`.
+    Repository(RepositoryName),
     /// `/v2/<name>/tags/list`.
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>`.
@@ -37,6 +43,9 @@ pub enum Route {
 
 /// Reads the path of a request. None: nothing of the registry's stands there.
 pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
+    if let Some(rest) = path.strip_prefix("/api/v1/repositories") {
+        return own(rest);
+    }
     let Some(rest) = path.strip_prefix("/v2") else { return Ok(None) };
     let rest = match rest.strip_prefix('/') {
         Some(rest) => rest,
@@ -52,6 +61,13 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
         ["_catalog"] => Ok(Some(Route::Catalog)),
         ["_oci", "ext", "discover"] => Ok(Some(Route::Extensions(None))),
         [name @ .., "_oci", "ext", "discover"] => Ok(Some(Route::Extensions(Some(repository(name)?)))),
+        [name @ .., "_oci", "tag-history", tag] if !name.is_empty() => {
+            let name = repository(name)?;
+            Ok(Some(match Tag::parse(tag) {
+                Ok(tag) => Route::TagHistory(name, tag),
+                Err(_) => Route::ImpossibleTag(name, (*tag).to_owned()),
+            }))
+        }
         [name @ .., "tags", "list"] => Ok(Some(Route::Tags(repository(name)?))),
         [name @ .., "blobs", "uploads"] if !name.is_empty() => Ok(Some(Route::Uploads(repository(name)?))),
         [name @ .., "blobs", "uploads", ""] => Ok(Some(Route::Uploads(repository(name)?))),
@@ -70,6 +86,19 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
         [name @ .., "blobs", digest] => Ok(Some(Route::Blob(repository(name)?, Digest::parse(digest)?))),
         _ => Ok(None),
     }
+}
+
+/// What stands below `/api/v1/repositories`.
+fn own(rest: &str) -> Result<Option<Route>, ApiError> {
+    let Some(name) = rest.strip_prefix('/') else {
+        return Ok(rest.is_empty().then_some(Route::Repositories));
+    };
+    if name.is_empty() {
+        return Ok(Some(Route::Repositories));
+    }
+    let parts = name.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    Ok(Some(Route::Repository(repository(&parts)?)))
 }
 
 fn manifest(name: RepositoryName, reference: &str) -> Result<Route, ApiError> {
@@ -129,10 +158,25 @@ mod tests {
         assert_eq!(route(&path), Some(Route::Upload(name("blobs/uploads"), session)));
         let path = format!("/v2/x/blobs/uploads/referrers/{digest}");
         assert_eq!(route(&path), Some(Route::Referrers(name("x/blobs/uploads"), parsed)));
+        let tag = Tag::parse("v1").unwrap();
+        assert_eq!(route("/v2/a/b/_oci/tag-history/v1"), Some(Route::TagHistory(name("a/b"), tag)));
+        assert_eq!(route("/api/v1/repositories"), Some(Route::Repositories));
+        assert_eq!(route("/api/v1/repositories/a/b"), Some(Route::Repository(name("a/b"))));
         let encoded = digest.replace(':', "%3A");
         assert_eq!(route(&format!("/v2/a/blobs/{encoded}")), Some(Route::Blob(name("a"), parsed)));
         assert_eq!(route("/v2/a/blobs/uploads/1"), Some(Route::ImpossibleUpload(name("a"))));
-        for path in ["/", "/v1/", "/v2x", "/v2/a", "/v2/a/b", "/v2//", "/v2/a/tags/list/"] {
+        for path in [
+            "/",
+            "/api/v1",
+            "/api/v1/repositoriesx",
+            "/v2/_oci/tag-history/v1",
+            "/v1/",
+            "/v2x",
+            "/v2/a",
+            "/v2/a/b",
+            "/v2//",
+            "/v2/a/tags/list/",
+        ] {
             assert_eq!(route(path), None, "{path}");
         }
     }

@@ -234,6 +234,21 @@ pub enum Cause {
     Copy,
 }
 
+impl Cause {
+    /// The word for it in reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+            Self::Restore => "restore",
+            Self::Retention => "rule",
+            Self::Copy => "copy",
+        }
+    }
+}
+
 /// One change of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagChangeRecord {

@@ -87,8 +87,8 @@ pub const KEPT: Table<(RepoId, Digest), KeptRecord> = Table::new(TableId::Kept);
 /// (blob, repository, manifest) -> `()`: which deleted manifests keep a blob. They do not link it (I10).
 pub const KEPT_USER: Table<(Digest, RepoId, Digest), ()> = Table::new(TableId::KeptUser);
 
-/// (repository, child manifest, index) -> `()`: which deleted indexes list a manifest. If that is deleted, too,
-/// it does not go before them.
+/// (repository, child manifest, index) -> `()`: which deleted indexes list a manifest. If that is deleted,
+/// too, it does not go before them.
 pub const KEPT_PARENT: Table<(RepoId, Digest, Digest), ()> = Table::new(TableId::KeptParent);
 
 /// (repository, subject, referrer) -> the descriptor of a deleted referrer.

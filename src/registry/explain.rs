@@ -1,16 +1,20 @@
 //! What there is to collect, and why a digest is still here or will go.
 
 use super::error::Error;
+use super::retention::Verdict;
 use super::{Registry, links};
 use crate::oci::Digest;
 use crate::store::tables::{
-    BLOB, BLOB_USER, KEPT, KEPT_USER, LEASE, MANIFEST, QUEUE, REPOSITORY, TAG_OF, TOMBSTONE,
+    BLOB, BLOB_USER, KEPT, KEPT_USER, LEASE, MANIFEST, PIN, QUEUE, REPOSITORY, TAG_OF, TOMBSTONE,
 };
 use crate::store::{Key, KeyRange, QueueKind, Read, RepoId, Snapshot};
 use serde_json::{Value, json};
 
 /// How many rows are read in one snapshot.
 const PAGE_ROWS: usize = 512;
+
+/// How many verdicts of rules are told.
+const VERDICTS_MAX: usize = 10_000;
 
 /// How many of each thing an explanation names.
 const NAMED: usize = 50;
@@ -37,6 +41,8 @@ pub struct Garbage {
     pub kept_until_ms: Option<u64>,
     /// Files that wait to be unlinked, and their bytes.
     pub files: (u64, u64),
+    /// What the rules of the repositories say of the first images in them.
+    pub rules: Vec<Verdict>,
 }
 
 impl Garbage {
@@ -52,6 +58,7 @@ impl Garbage {
             "kept": amount(&self.kept),
             "kept_until_ms": self.kept_until_ms,
             "files": {"count": self.files.0, "bytes": self.files.1},
+            "rules": self.rules,
         })
     }
 
@@ -65,7 +72,7 @@ impl Garbage {
 impl Registry {
     /// Counts what there is to collect. It costs what the garbage costs.
     pub fn garbage(&self) -> Result<Garbage, Error> {
-        let mut garbage = Garbage::default();
+        let mut garbage = Garbage { rules: self.verdicts(VERDICTS_MAX)?, ..Garbage::default() };
         let now_ms = self.clock.now_ms();
         self.pages(&KEPT, |_, _, kept| {
             let amount = if kept.due_at_ms <= now_ms { &mut garbage.due } else { &mut garbage.kept };
@@ -141,6 +148,9 @@ impl Registry {
             }
             for (repository, record) in rows.page(&REPOSITORY, &KeyRange::all(), usize::MAX)? {
                 let (name, key) = (record.name.to_string(), (repository, digest));
+                if rows.contains(&PIN, &key)? {
+                    found.pinned_in.push(name.clone());
+                }
                 if rows.contains(&MANIFEST, &key)? {
                     found.visible_in.push((name, tags_of(rows, repository, digest)?));
                 } else if let Some(kept) = rows.get(&KEPT, &key)? {
@@ -195,6 +205,8 @@ pub struct Explanation {
     pub visible_in: Vec<(String, Vec<String>)>,
     /// Repository, the tags it had, and when it goes: where it is a deleted manifest.
     pub deleted_in: Vec<(String, Vec<String>, u64)>,
+    /// Where it is a pinned manifest.
+    pub pinned_in: Vec<String>,
     /// Whether a file of it waits to be unlinked.
     pub has_tombstone: bool,
 }
@@ -209,6 +221,7 @@ impl Explanation {
             kept_by: Vec::new(),
             visible_in: Vec::new(),
             deleted_in: Vec::new(),
+            pinned_in: Vec::new(),
             has_tombstone: false,
         }
     }
@@ -239,6 +252,7 @@ impl Explanation {
             "kept_by": kept_by.collect::<Vec<_>>(),
             "visible_in": visible_in.collect::<Vec<_>>(),
             "deleted_in": deleted_in.collect::<Vec<_>>(),
+            "pinned_in": self.pinned_in,
             "file_to_be_unlinked": self.has_tombstone,
         })
     }

@@ -31,8 +31,8 @@ const REFERRERS_AT_ONCE: usize = 1000;
 /// How many references and tags of one manifest are looked at: more than it may have.
 const OF_ONE_MAX: usize = 20_000;
 
-/// What is put behind a manifest's digest, as a tag, by those that keep there what belongs to it: the index of
-/// referrers (distribution-spec, "Referrers Tag Schema"), and cosign's signatures, attestations and SBOMs.
+/// What is put behind a manifest's digest, as a tag, by those that keep there what belongs to it: the index
+/// of referrers (distribution-spec, "Referrers Tag Schema"), and cosign's signatures, attestations and SBOMs.
 const COMPANIONS: [&str; 4] = ["", ".sig", ".att", ".sbom"];
 
 /// A manifest that goes, and the tags that go before it.

@@ -25,8 +25,8 @@ pub struct TagChange {
 pub type Cursor = Option<(RepoId, Tag, Newest)>;
 
 impl Registry {
-    /// The changes of a tag before the number `before`, the newest first, and whether there are more. A tag or
-    /// a repository that is not known has none.
+    /// The changes of a tag before the number `before`, the newest first, and whether there are more. A tag
+    /// or a repository that is not known has none.
     pub fn tag_history(
         &self,
         name: &RepositoryName,

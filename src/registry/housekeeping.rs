@@ -40,8 +40,9 @@ impl Registry {
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
             log::info!(
-                "ended {uploads} idle uploads and {leases} leases, deleted {ruled} manifests by rule, dropped \
-                 {manifests} deleted manifests and {blobs} blobs of {blob_bytes} bytes, unlinked {files} files"
+                "ended {uploads} idle uploads and {leases} leases, deleted {ruled} manifests by rule, \
+                 dropped {manifests} deleted manifests and {blobs} blobs of {blob_bytes} bytes, unlinked \
+                 {files} files"
             );
         }
         Ok(collected.unfinished && settings.gc_steps_per_sec > 0)

@@ -1,7 +1,7 @@
 //! Pins: manifests that are not to go, whatever the rules say.
 //!
-//! No rule of the configuration deletes a pinned manifest. Who deletes it by hand takes it out of sight, but it
-//! can be brought back for as long as the pin is there.
+//! No rule of the configuration deletes a pinned manifest. Who deletes it by hand takes it out of sight, but
+//! it can be brought back for as long as the pin is there.
 
 use super::error::Error;
 use super::{Registry, manifest, repositories};

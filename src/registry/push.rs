@@ -14,6 +14,9 @@ use crate::store::tables::{KEPT, MANIFEST, MANIFEST_BYTES, REFERRER, TAG};
 use crate::store::{Raw, Read, RepoId, Tx};
 use std::sync::Arc;
 
+/// How often an index is tried whose children somebody deletes at the same time.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// A manifest that is pushed, as the request has it.
 #[derive(Debug, Clone)]
 pub struct ManifestPush {
@@ -88,20 +91,27 @@ impl Registry {
         let subject = manifest.subject().map(|subject| subject.digest);
         let (tags, change) = (each_once(tags), self.change(&who, Cause::Push));
         let sparse = config.repositories.of(name.as_str()).sparse_index;
-        self.bring_back_listed(&name, &manifest)?;
         let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, change });
         let fresh = ids::repository();
-        let moved = self.store.write(move |tx| push.write(tx, fresh))?;
+        let mut attempts = 1;
+        let moved = loop {
+            let this = Arc::clone(&push);
+            match self.store.write(move |tx| this.write(tx, fresh)) {
+                Err(Error::ReferencesMissing { .. })
+                    if attempts < ATTEMPTS_MAX && self.bring_back_listed(&push.name, &push.manifest)? =>
+                {
+                    attempts += 1;
+                }
+                written => break written?,
+            }
+        };
         Ok(Pushed { digest, subject, moved })
     }
 
     /// Brings the deleted manifests back that a pushed index lists. They are there, as deleted blobs are: no
-    /// push is refused for what somebody else deletes meanwhile.
-    fn bring_back_listed(&self, name: &RepositoryName, manifest: &Manifest) -> Result<(), Error> {
+    /// push is refused for what somebody else deletes meanwhile. Says whether there were any.
+    fn bring_back_listed(&self, name: &RepositoryName, manifest: &Manifest) -> Result<bool, Error> {
         let children = || manifest.references().iter().filter(|reference| reference.role == Role::Child);
-        if children().next().is_none() {
-            return Ok(());
-        }
         let hidden = self.store.read(|rows| {
             let Some(repository) = repositories::find(rows, name)? else { return Ok(Vec::new()) };
             let mut hidden = Vec::new();
@@ -113,10 +123,10 @@ impl Registry {
             }
             Ok::<_, Error>(hidden)
         })?;
-        for key in hidden {
-            self.bring_back(name, key, None, &mut Restored::default())?;
+        for key in &hidden {
+            self.bring_back(name, *key, None, &mut Restored::default())?;
         }
-        Ok(())
+        Ok(!hidden.is_empty())
     }
 }
 

@@ -12,7 +12,8 @@ use crate::store::{KeyRange, Read, RepoId, STORED_BYTES, Snapshot};
 use serde::Serialize;
 use std::collections::HashSet;
 
-/// How many deleted manifests, or manifests without a tag, are looked at for a report. Of more, the first are.
+/// How many deleted manifests, or manifests without a tag, are looked at for a report. Of more, the first
+/// are.
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// How many references of a manifest are looked at: more than it may have.
@@ -104,14 +105,14 @@ impl Registry {
             let range = last.map_or_else(KeyRange::all, |last| KeyRange::all().after(last));
             let page = rows.page(&CATALOG, &range, limit + 1)?;
             let more = page.len() > limit;
-            let mut list = Vec::new();
+            let mut found = Vec::new();
             for (name, ()) in page.into_iter().take(limit) {
                 let number = rows.get(&REPOSITORY_BY_NAME, &name)?;
                 let number = number.expect("what the catalog lists is found by its name (I3)");
                 let usage = Usage::of(rows, RepoId(number.0))?;
-                list.push(RepositoryRow { name: name.to_string(), usage });
+                found.push(RepositoryRow { name: name.to_string(), usage });
             }
-            Ok((list, more))
+            Ok((found, more))
         })
     }
 

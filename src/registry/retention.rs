@@ -1,7 +1,7 @@
 //! What goes by the rules of the repositories: manifests without a tag, and images beyond the newest ones.
 //!
-//! A rule deletes as a person would: what it takes is out of sight at once, is kept for `keep_deleted_secs` and
-//! can be brought back.
+//! A rule deletes as a person would: what it takes is out of sight at once, is kept for `keep_deleted_secs`
+//! and can be brought back.
 
 use super::error::Error;
 use super::usage::Usage;
@@ -12,6 +12,7 @@ use crate::store::records::Cause;
 use crate::store::tables::{CATALOG, MANIFEST, PARENT, REPOSITORY_BY_NAME, TAG, UNTAGGED};
 use crate::store::{KeyRange, Read, RepoId, Snapshot, Tx};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// How many rows are read in one snapshot.
@@ -43,6 +44,13 @@ struct Image {
     tags: Vec<Tag>,
 }
 
+/// What `keep_newest` says of an image.
+struct Judged {
+    image: Image,
+    goes: bool,
+    why: String,
+}
+
 impl Registry {
     /// Deletes what the rules let go; says how many manifests that were.
     pub fn enforce_rules(&self) -> Result<u64, Error> {
@@ -51,9 +59,9 @@ impl Registry {
             for (digest, _) in registry.untagged(repository, settings)? {
                 deleted += registry.delete_untagged(name, repository, digest, settings)?;
             }
-            for (image, why) in registry.judge_images(repository, settings)? {
-                if why.is_err() {
-                    deleted += registry.delete_by_rule(name, repository, &image)?;
+            for judged in registry.judge_images(repository, settings)? {
+                if judged.goes {
+                    deleted += registry.delete_by_rule(name, repository, &judged.image)?;
                 }
             }
             Ok(())
@@ -68,29 +76,17 @@ impl Registry {
         self.ruled_repositories(|registry, name, repository, settings| {
             for (digest, since_ms) in registry.untagged(repository, settings)? {
                 let kept = registry.store.read(|rows| why_kept(rows, (repository, digest)))?;
-                let (goes, why) = match kept {
-                    Some(why) => (false, why.to_owned()),
-                    None => {
-                        let secs = registry.clock.now_ms().saturating_sub(since_ms) / 1000;
-                        let limit = settings.untagged_keep_secs;
-                        (true, format!("without a tag for {secs} s (untagged_keep_secs = {limit})"))
-                    }
-                };
-                verdicts.push(Verdict { repository: name.to_string(), digest, tags: Vec::new(), goes, why });
+                let secs = registry.clock.now_ms().saturating_sub(since_ms) / 1000;
+                let limit = settings.untagged_keep_secs;
+                let too_old = || format!("without a tag for {secs} s (untagged_keep_secs = {limit})");
+                let (repository, tags) = (name.to_string(), Vec::new());
+                let (goes, why) = (kept.is_none(), kept.map_or_else(too_old, str::to_owned));
+                verdicts.push(Verdict { repository, digest, tags, goes, why });
             }
-            for (image, why) in registry.judge_images(repository, settings)? {
+            for Judged { image, goes, why } in registry.judge_images(repository, settings)? {
+                let (repository, digest) = (name.to_string(), image.digest);
                 let tags = image.tags.iter().map(ToString::to_string).collect();
-                let (goes, why) = match why {
-                    Ok(why) => (false, why),
-                    Err(why) => (true, why),
-                };
-                verdicts.push(Verdict {
-                    repository: name.to_string(),
-                    digest: image.digest,
-                    tags,
-                    goes,
-                    why,
-                });
+                verdicts.push(Verdict { repository, digest, tags, goes, why });
             }
             verdicts.truncate(limit);
             Ok(())
@@ -183,35 +179,31 @@ impl Registry {
         })
     }
 
-    /// The tagged images of a repository with why each stays, or, as an error, why it goes: the newest first.
-    fn judge_images(
-        &self,
-        repository: RepoId,
-        settings: &RepositorySettings,
-    ) -> Result<Vec<(Image, Result<String, String>)>, Error> {
+    /// The tagged images of a repository, the newest first.
+    fn judge_images(&self, repository: RepoId, settings: &RepositorySettings) -> Result<Vec<Judged>, Error> {
         let keep = settings.keep_newest;
         let tags = self.store.read(|rows| Ok::<_, Error>(Usage::of(rows, repository)?.tags))?;
         if keep == 0 || tags <= keep {
             return Ok(Vec::new());
         }
         let mut images = self.images(repository)?;
-        images.sort_by(|one, other| other.pushed_at_ms.cmp(&one.pushed_at_ms));
+        images.sort_by_key(|image| Reverse(image.pushed_at_ms));
         let mut counted = 0;
         let mut judged = Vec::new();
         for image in images {
             let protected = self.store.read(|rows| why_image_stays(rows, repository, &image, settings))?;
-            let why = match protected {
-                Some(why) => Ok(why),
-                None => {
-                    counted += 1;
-                    if counted <= keep {
-                        Ok(format!("number {counted} of the newest {keep} (keep_newest)"))
-                    } else {
-                        Err(format!("number {counted}, and the newest {keep} are kept (keep_newest)"))
-                    }
-                }
+            if let Some(why) = protected {
+                judged.push(Judged { image, goes: false, why });
+                continue;
+            }
+            counted += 1;
+            let goes = counted > keep;
+            let why = if goes {
+                format!("number {counted}, and the newest {keep} are kept (keep_newest)")
+            } else {
+                format!("number {counted} of the newest {keep} (keep_newest)")
             };
-            judged.push((image, why));
+            judged.push(Judged { image, goes, why });
         }
         Ok(judged)
     }

@@ -146,7 +146,10 @@ pub fn digest(content: &[u8]) -> Digest {
 
 /// An image manifest.
 pub fn image(layers: &[&[u8]]) -> Value {
-    let descriptor = |content: &[u8]| json!({"mediaType": "application/octet-stream", "digest": digest(content), "size": content.len()});
+    let descriptor = |content: &[u8]| {
+        let (digest, size) = (digest(content), content.len());
+        json!({"mediaType": "application/octet-stream", "digest": digest, "size": size})
+    };
     json!({
         "schemaVersion": 2,
         "mediaType": IMAGE,

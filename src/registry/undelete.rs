@@ -14,8 +14,8 @@ use std::collections::HashSet;
 const PAGE_ROWS: usize = 512;
 
 impl Registry {
-    /// Brings back what is deleted and still kept: a manifest by its digest, what a tag named when it went, or
-    /// everything that the repository lost. With a manifest come those that went with it.
+    /// Brings back what is deleted and still kept: a manifest by its digest, what a tag named when it went,
+    /// or everything that the repository lost. With a manifest come those that went with it.
     pub fn undelete(
         &self,
         name: &RepositoryName,

@@ -104,8 +104,8 @@ impl Registry {
         })
     }
 
-    /// Copies a repository under another name, which must be free: its visible manifests and its tags. What is
-    /// pushed to it or deleted meanwhile may be in the copy or not; each image of the copy is whole.
+    /// Copies a repository under another name, which must be free: its visible manifests and its tags. What
+    /// is pushed to it or deleted meanwhile may be in the copy or not; each image of the copy is whole.
     pub fn copy_repository(
         &self,
         from: &RepositoryName,
@@ -219,8 +219,8 @@ pub fn abandon(tx: &mut Tx<'_>, repository: RepoId, now_ms: u64, who: &str) -> R
     Ok(())
 }
 
-/// Takes a piece out of a deleted repository: an image with what lives with it, or, when all are gone for good,
-/// rows of its history, and at last itself. Says whether there was something.
+/// Takes a piece out of a deleted repository: an image with what lives with it, or, when all are gone for
+/// good, rows of its history, and at last itself. Says whether there was something.
 pub fn take_apart(tx: &mut Tx<'_>, repository: RepoId, deletion: &Deletion) -> Result<bool, Error> {
     let Some(record) = tx.get(&REPOSITORY, &repository)? else { return Ok(false) };
     let RepositoryState::Deleted { due_at_ms, who, .. } = &record.state else { return Ok(false) };
@@ -286,8 +286,8 @@ fn copy_manifests(
     Ok(if is_last { Piece::Last } else { Piece::More(done) })
 }
 
-/// Copies tags behind `after`, and what was pushed for them since their manifests were copied; says where to go
-/// on.
+/// Copies tags behind `after`, and what was pushed for them since their manifests were copied; says where to
+/// go on.
 fn copy_tags(
     tx: &mut Tx<'_>,
     source: RepoId,

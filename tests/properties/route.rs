@@ -5,7 +5,7 @@ use wharfinger::http::route::{Route, parse};
 pub fn check(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
     let Ok(Some(route)) = parse(path) else { return };
-    assert!(path.starts_with("/v2"));
+    assert!(path.starts_with("/v2") || path.starts_with("/api/v1/"));
     let Some(canonical) = written(&route) else { return };
     let again = parse(&canonical).expect("its own path is one").expect("its own path leads somewhere");
     assert_eq!(again, route, "{path} and {canonical}");
@@ -18,6 +18,9 @@ fn written(route: &Route) -> Option<String> {
         Route::Catalog => "/v2/_catalog".to_owned(),
         Route::Extensions(None) => "/v2/_oci/ext/discover".to_owned(),
         Route::Extensions(Some(name)) => format!("/v2/{name}/_oci/ext/discover"),
+        Route::TagHistory(name, tag) => format!("/v2/{name}/_oci/tag-history/{tag}"),
+        Route::Repositories => "/api/v1/repositories".to_owned(),
+        Route::Repository(name) => format!("/api/v1/repositories/{name}"),
         Route::Tags(name) => format!("/v2/{name}/tags/list"),
         Route::Manifest(name, reference) => format!("/v2/{name}/manifests/{reference}"),
         Route::Blob(name, digest) => format!("/v2/{name}/blobs/{digest}"),
@@ -36,6 +39,9 @@ pub fn samples() -> Vec<Vec<u8>> {
         "/v2/_catalog".to_owned(),
         "/v2/_oci/ext/discover".to_owned(),
         "/v2/a/tags/_oci/ext/discover".to_owned(),
+        "/v2/a/tags/_oci/tag-history/v1".to_owned(),
+        "/api/v1/repositories".to_owned(),
+        "/api/v1/repositories/a/repositories".to_owned(),
         "/v2/a/manifests/b/tags/list".to_owned(),
         "/v2/tags/list/tags/list".to_owned(),
         "/v2/team/app/manifests/v1".to_owned(),

@@ -7,6 +7,7 @@
 pub mod builders;
 pub mod bytes;
 pub mod client;
+pub mod command;
 pub mod files;
 pub mod ledger;
 pub mod process;

@@ -1,0 +1,125 @@
+//! `wharfinger tag`.
+
+use super::DataArguments;
+use super::actions::{self, Action};
+use super::text::{entries, number, text, time};
+use super::undelete;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Say what a tag named, when, and who changed it
+    History(History),
+    /// Set a tag to what it named at an earlier time
+    Restore(Restore),
+}
+
+#[derive(Debug, clap::Args)]
+struct History {
+    #[command(flatten)]
+    data: DataArguments,
+    #[arg(value_name = "REPOSITORY:TAG")]
+    tag: String,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Restore {
+    #[command(flatten)]
+    data: DataArguments,
+    #[arg(value_name = "REPOSITORY:TAG")]
+    tag: String,
+    /// The time: 2026-08-01T12:00:00Z, 2026-08-01 12:00 (UTC), or "2h ago"
+    #[arg(long, value_name = "TIME")]
+    at: String,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match &arguments.command {
+        Command::History(history) => {
+            let action = tag_of(&history.tag).map(|(name, tag)| Action::TagHistory(name, tag));
+            actions::run(&history.data, action, history.json, show_history)
+        }
+        Command::Restore(restore) => {
+            let at_ms = moment(&restore.at, Timestamp::now());
+            let action =
+                tag_of(&restore.tag).and_then(|(name, tag)| Ok(Action::TagRestore(name, tag, at_ms?)));
+            actions::run(&restore.data, action, restore.json, show_restored)
+        }
+    }
+}
+
+fn tag_of(text: &str) -> Result<(String, String), String> {
+    match actions::split(text)? {
+        (name, Some(tag)) if !text.contains('@') => Ok((name, tag)),
+        _ => Err(format!("{text}: expected REPOSITORY:TAG")),
+    }
+}
+
+/// Reads a time, in milliseconds since the epoch.
+fn moment(text: &str, now: Timestamp) -> Result<u64, String> {
+    let time = text.parse::<Timestamp>().ok();
+    let time = time.or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok());
+    let time = time.or_else(|| now.checked_add(text.parse::<SignedDuration>().ok()?).ok());
+    time.and_then(|time| u64::try_from(time.as_millisecond()).ok())
+        .ok_or_else(|| format!("{text}: expected a time such as 2026-08-01T12:00:00Z or \"2h ago\""))
+}
+
+fn show_history(report: &Value) {
+    let changes = entries(report, "changes");
+    if changes.is_empty() {
+        println!("no change of it is remembered");
+    }
+    for change in changes {
+        let what = match (text(change, "before"), text(change, "after")) {
+            ("", after) => format!("set to {after}"),
+            (before, "") => format!("removed, was {before}"),
+            (before, after) => format!("moved to {after}, was {before}"),
+        };
+        println!(
+            "{}  {what}  ({} by {})",
+            time(number(change, "at_ms")),
+            text(change, "cause"),
+            text(change, "who")
+        );
+    }
+}
+
+fn show_restored(report: &Value) {
+    println!("the tag names {}", text(report, "digest"));
+    if number(report, "manifests") > 0 {
+        undelete::show(report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let now: Timestamp = "2026-08-02T00:00:00Z".parse().unwrap();
+        let noon = 1_785_585_600_000;
+        for text in ["2026-08-01T12:00:00Z", "2026-08-01 12:00", "2026-08-01T14:00:00+02:00", "12h ago"] {
+            assert_eq!(moment(text, now), Ok(noon), "{text}");
+        }
+        for text in ["", "yesterday", "12", "1900-01-01 00:00"] {
+            assert!(moment(text, now).is_err(), "{text}");
+        }
+    }
+}
