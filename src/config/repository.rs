@@ -19,8 +19,8 @@ pub const REPOSITORY_KEYS: &[RepositoryKey] = &[
     RepositoryKey {
         name: "untagged_keep_secs",
         example: "604800",
-        meaning: "Seconds after which a manifest goes that has no tag, that no index lists and that refers to \
-                  no manifest of the repository; 0: never.",
+        meaning: "Seconds after which a manifest goes that has no tag, that no index lists and that refers \
+                  to no manifest of the repository; 0: never.",
     },
     RepositoryKey {
         name: "keep_newest",
