@@ -6,6 +6,7 @@
 mod large;
 mod many;
 mod resumed;
+#[expect(dead_code, reason = "the other bench uses the rest of it")]
 mod server;
 
 fn main() {

@@ -6,10 +6,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// What is sent at once.
 pub const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Settings of the servers that are started, as variables.
+pub static SETTINGS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// A running server, ended when it is dropped.
 pub struct Server {
@@ -24,6 +28,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.join("data"))
             .env("RUST_LOG", "warn")
+            .envs(SETTINGS.lock().expect("no panic").iter().cloned())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -43,6 +48,15 @@ impl Server {
     /// The most memory it ever had, in KiB.
     pub fn peak_kib(&self) -> u64 {
         self.number("status", "VmHWM:")
+    }
+
+    /// The milliseconds of CPU that it has used.
+    pub fn cpu_ms(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        // The name, which may hold spaces, is in brackets; the times are fields 14 and 15, in hundredths.
+        let fields: Vec<&str> = text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+        let ticks = |field: &str| field.parse::<u64>().expect("a number");
+        (ticks(fields[11]) + ticks(fields[12])) * 10
     }
 
     /// How many bytes it has read from files. What comes by sockets is not among them.

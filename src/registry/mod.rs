@@ -115,6 +115,13 @@ impl Registry {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
+    /// The store below, for what builds large registries.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Makes the socket by which commands talk to the server of this directory.
     pub fn bind_control(&self) -> std::io::Result<std::os::unix::net::UnixListener> {
         self.store.dir().bind_control()
