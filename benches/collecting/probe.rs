@@ -67,7 +67,9 @@ fn client(
     blobs: &[String],
     stop: &AtomicBool,
 ) -> Vec<Duration> {
-    let mut stream = BufReader::new(TcpStream::connect(address).expect("the server listens"));
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("a socket");
+    let mut stream = BufReader::new(stream);
     let mut times = Vec::new();
     let mut number = seed;
     while !stop.load(Ordering::Relaxed) {
@@ -86,7 +88,8 @@ fn client(
 }
 
 fn request(stream: &mut BufReader<TcpStream>, address: &str, line: &str) {
-    write!(stream.get_mut(), "{line} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("sent");
+    let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.get_mut().write_all(head.as_bytes()).expect("sent");
     let (mut head, mut length) = (String::new(), 0);
     loop {
         head.clear();

@@ -28,6 +28,8 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.join("data"))
             .env("RUST_LOG", "warn")
+            .env_remove("WHARFINGER_BENCH_GIB")
+            .env_remove("WHARFINGER_BENCH_BLOBS")
             .envs(SETTINGS.lock().expect("no panic").iter().cloned())
             .stdout(Stdio::piped())
             .spawn()
