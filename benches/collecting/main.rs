@@ -1,8 +1,8 @@
-//! Collecting in a large registry: what it costs when there is nothing to collect, and what it does to those who
-//! pull while there is much.
+//! Collecting in a large registry: what it costs when there is nothing to collect, and what it does to those
+//! who pull while there is much.
 //!
-//! `cargo bench --bench collecting`. `WHARFINGER_BENCH_BLOBS` says how many blobs there are (default 1,000,000);
-//! a tenth of them becomes garbage.
+//! `cargo bench --bench collecting`. `WHARFINGER_BENCH_BLOBS` says how many blobs there are (default
+//! 1,000,000); a tenth of them becomes garbage.
 
 mod build;
 mod probe;
@@ -88,13 +88,13 @@ fn collect(dir: &Path, built: &build::Built) {
     println!("memory at its peak: {peak_kib} KiB before, {} KiB after", server.peak_kib());
     show("pulls with nothing to collect", &calm);
     show("pulls while it is collected", &busy);
-    let ratio = busy.at(99.0).as_secs_f64() / calm.at(99.0).as_secs_f64();
+    let ratio = busy.at(99).as_secs_f64() / calm.at(99).as_secs_f64();
     println!("p99 while collecting, of that without: {ratio:.2}");
 }
 
 fn show(what: &str, times: &Times) {
-    let ms = |percent: f64| times.at(percent).as_secs_f64() * 1000.0;
-    println!("{what}: {} requests, p50 {:.2} ms, p99 {:.2} ms", times.count(), ms(50.0), ms(99.0));
+    let ms = |percent: usize| times.at(percent).as_secs_f64() * 1000.0;
+    println!("{what}: {} requests, p50 {:.2} ms, p99 {:.2} ms", times.count(), ms(50), ms(99));
 }
 
 fn secs(since: Instant) -> f64 {

@@ -53,9 +53,8 @@ impl Times {
     }
 
     /// What so many percent of them did not exceed.
-    pub fn at(&self, percent: f64) -> Duration {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let index = (self.0.len() as f64 * percent / 100.0) as usize;
+    pub fn at(&self, percent: usize) -> Duration {
+        let index = self.0.len() * percent / 100;
         self.0[index.min(self.0.len() - 1)]
     }
 }
