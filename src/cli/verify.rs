@@ -45,10 +45,10 @@ fn print(report: &VerifyReport, json: bool) {
     }
     println!(
         "{} blobs, {} manifests, {} tags, {} open uploads: {} violations",
-        report.blobs,
-        report.manifests,
-        report.tags,
-        report.uploads,
+        report.counts.blobs,
+        report.counts.manifests,
+        report.counts.tags,
+        report.counts.uploads,
         report.violations.len()
     );
 }

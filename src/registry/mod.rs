@@ -7,6 +7,7 @@ mod blob;
 mod clock;
 mod collect;
 mod condition;
+mod damage;
 mod delete;
 mod error;
 mod explain;
@@ -23,16 +24,20 @@ mod references;
 mod referrers;
 mod repositories;
 mod room;
+#[cfg(test)]
+mod test_scene;
 mod upload;
 mod verify;
 
 pub use crate::store::{
-    BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
+    Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
+pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use collect::{Collected, Round};
 pub use condition::{Condition, Digests};
+pub use damage::Needing;
 pub use error::{Error, MissingReference};
 pub use explain::{Amount, Explanation, Garbage};
 pub use list::Page;
@@ -40,11 +45,11 @@ pub use manifest::StoredManifest;
 pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
 pub use upload::{Upload, UploadStatus};
-pub use verify::{VerifyReport, Violation};
+pub use verify::{Checks, Counts, Progress, VerifyReport, Violation};
 
 use crate::config::Config;
 use live::LiveUploads;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The registry of one data directory.
@@ -55,6 +60,10 @@ pub struct Registry {
     live: LiveUploads,
     /// When collected files were last unlinked.
     unlinked_at_ms: AtomicU64,
+    /// How many blobs were found damaged since the start.
+    damaged_blobs: AtomicU64,
+    /// Whether long work is to end, since the server does.
+    is_stopping: AtomicBool,
 }
 
 impl Registry {
@@ -67,6 +76,8 @@ impl Registry {
             config: RwLock::new(Arc::new(config)),
             live: LiveUploads::default(),
             unlinked_at_ms: AtomicU64::new(0),
+            damaged_blobs: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
         }
     }
 

@@ -4,14 +4,14 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
-    TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, DamagedRecord, LeaseRecord, ManifestRecord, ReferenceRecord, ReferrerRecord,
+    RepositoryRecord, SchemaRecord, ScrubRecord, TagRecord, TombstoneRecord, UploadRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 10 {
+    match kind % 12 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -21,7 +21,9 @@ pub fn check(bytes: &[u8]) {
         6 => one::<ReferrerRecord>(bytes),
         7 => one::<LeaseRecord>(bytes),
         8 => one::<UploadRecord>(bytes),
-        _ => one::<TombstoneRecord>(bytes),
+        9 => one::<TombstoneRecord>(bytes),
+        10 => one::<DamagedRecord>(bytes),
+        _ => one::<ScrubRecord>(bytes),
     }
 }
 
@@ -62,7 +64,7 @@ pub fn samples() -> Vec<Vec<u8>> {
     let records = [
         SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
         RepositoryRecord { name, created_at_ms: 1 << 40 }.to_bytes(),
-        BlobRecord { size: 3000, session, stored_at_ms: 1 << 40 }.to_bytes(),
+        BlobRecord { damaged_at_ms: Some(1 << 41), ..BlobRecord::new(3000, session, 1 << 40) }.to_bytes(),
         manifest.to_bytes(),
         TagRecord { digest, pushed_at_ms: 1 << 40 }.to_bytes(),
         ReferenceRecord { role: Role::Layer, target: Target::Absent }.to_bytes(),
@@ -70,6 +72,8 @@ pub fn samples() -> Vec<Vec<u8>> {
         LeaseRecord { ends_at_ms: 1 << 40 }.to_bytes(),
         upload.to_bytes(),
         TombstoneRecord { size: 3000, since_ms: 1 << 40 }.to_bytes(),
+        DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
+        ScrubRecord { after: digest }.to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }

@@ -58,11 +58,15 @@ pub enum TableId {
     Kept,
     /// Deleted manifests by the blob they keep.
     KeptUser,
+    /// Damaged files to be set aside.
+    Damaged,
+    /// How far the scrub came.
+    Scrub,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -84,6 +88,8 @@ impl TableId {
         Self::Tombstone,
         Self::Kept,
         Self::KeptUser,
+        Self::Damaged,
+        Self::Scrub,
     ];
 
     /// The table's stable name.
@@ -111,6 +117,8 @@ impl TableId {
             Self::Tombstone => "tombstone",
             Self::Kept => "kept",
             Self::KeptUser => "kept_user",
+            Self::Damaged => "damaged",
+            Self::Scrub => "scrub",
         }
     }
 
