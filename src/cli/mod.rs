@@ -1,6 +1,7 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 found something wrong, 2 wrong use, 3 the disk
 //! failed.
 
+mod background;
 mod config;
 mod control;
 mod gc;
@@ -39,7 +40,7 @@ struct Arguments {
 enum Command {
     /// Serve the registry of a data directory
     Serve(serve::Arguments),
-    /// Check a stopped registry: every invariant of ledger and files
+    /// Check a registry, running or stopped: every invariant of ledger and files
     Verify(verify::Arguments),
     /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
     Gc(gc::Arguments),

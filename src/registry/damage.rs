@@ -94,7 +94,8 @@ impl Registry {
         let needed_by = self.store.read(|rows| needing(rows, digest).map_err(Error::from))?;
         let needed_by: Vec<_> = needed_by.iter().map(ToString::to_string).collect();
         log::error!(
-            "blob {digest} is damaged ({damage}): it counts as not there until it is pushed again; needed by {}",
+            "blob {digest} is damaged ({damage}): it counts as not there until it is pushed again; it is \
+             needed by {}",
             if needed_by.is_empty() { "no manifest".to_owned() } else { needed_by.join(", ") }
         );
         Ok(true)
@@ -112,25 +113,24 @@ impl Registry {
         }
     }
 
-    /// Writes down that these files were read and found right just now, and how far the scrub came. Whatever
-    /// has changed since is left alone.
-    pub(super) fn note_good(
-        &self,
-        good: Vec<(Digest, SessionId)>,
-        scrubbed: Option<Digest>,
-    ) -> Result<(), Error> {
-        let now_ms = self.clock.now_ms();
+    /// Writes down that these files were read and found right, and how far the scrub came. Whatever has
+    /// changed since is left alone.
+    pub(super) fn note_good(&self, good: Vec<Good>, cursor: Cursor) -> Result<(), Error> {
         self.store.write(move |tx| {
-            for &(digest, session) in &good {
+            for &Good { digest, session, at_ms } in &good {
                 if let Some(blob) = tx.get(&BLOB, &digest)?
                     && blob.session == session
                     && !blob.is_damaged()
                 {
-                    tx.put(&BLOB, &digest, &BlobRecord { good_at_ms: now_ms, ..blob })?;
+                    tx.put(&BLOB, &digest, &BlobRecord { good_at_ms: at_ms, ..blob })?;
                 }
             }
-            if let Some(after) = scrubbed {
-                tx.put(&SCRUB, &(), &ScrubRecord { after })?;
+            match cursor {
+                Cursor::Unmoved => {}
+                Cursor::First => {
+                    tx.remove(&SCRUB, &())?;
+                }
+                Cursor::After(after) => tx.put(&SCRUB, &(), &ScrubRecord { after })?,
             }
             Ok(())
         })
@@ -172,6 +172,28 @@ impl Registry {
 /// while the damaged one is still to be moved from there.
 pub fn may_be_back(rows: &impl Read, digest: Digest, blob: &BlobRecord) -> Result<bool, MetaError> {
     Ok(blob.is_damaged() && !rows.contains(&DAMAGED, &(digest, blob.session))?)
+}
+
+/// A file that was read and found right.
+#[derive(Debug, Clone, Copy)]
+pub struct Good {
+    /// What it holds.
+    pub digest: Digest,
+    /// The upload that it came by.
+    pub session: SessionId,
+    /// When it was read.
+    pub at_ms: u64,
+}
+
+/// Where the scrub goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Cursor {
+    /// Where it was to go on before.
+    Unmoved,
+    /// With the first blob.
+    First,
+    /// Behind this one.
+    After(Digest),
 }
 
 /// A blob's file that is read from its beginning to its end and hashed on the way.

@@ -24,6 +24,7 @@ mod references;
 mod referrers;
 mod repositories;
 mod room;
+mod scrub;
 #[cfg(test)]
 mod test_scene;
 mod upload;
@@ -44,6 +45,7 @@ pub use list::Page;
 pub use manifest::StoredManifest;
 pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
+pub use scrub::{Scrub, Scrubbed};
 pub use upload::{Upload, UploadStatus};
 pub use verify::{Checks, Counts, Progress, VerifyReport, Violation};
 

@@ -17,8 +17,8 @@ mod uploads;
 pub use report::{Checks, Counts, Progress, VerifyReport, Violation};
 
 use super::Registry;
+use super::damage::{Cursor, Good};
 use super::error::Error;
-use crate::oci::{Digest, SessionId};
 use crate::store::tables::Table;
 use crate::store::{Key, KeyRange, Limit, Read, ScannedRow, Snapshot, Value};
 use std::ops::ControlFlow;
@@ -82,7 +82,7 @@ struct Check<'a> {
     progress: Progress,
     tell: Tell<'a>,
     /// Files that were read and found right, and whose rows do not say so yet.
-    good: Vec<(Digest, SessionId)>,
+    good: Vec<Good>,
     buffer: Vec<u8>,
 }
 
@@ -104,7 +104,7 @@ impl Check<'_> {
     /// Writes down which files were found right, once there are more than `waiting`.
     fn note_good(&mut self, waiting: usize) {
         if self.good.len() > waiting {
-            let noted = self.registry.note_good(std::mem::take(&mut self.good), None);
+            let noted = self.registry.note_good(std::mem::take(&mut self.good), Cursor::Unmoved);
             self.report.absorb("when files were last good", noted);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Check, PAGE, VerifyReport, Violation, scan, walk};
 use crate::oci::{Algorithm, Digest};
-use crate::registry::damage::{self, Hashing};
+use crate::registry::damage::{self, Good, Hashing};
 use crate::registry::error::Error;
 use crate::registry::links;
 use crate::store::records::BlobRecord;
@@ -116,7 +116,8 @@ fn judge(check: &mut Check<'_>, digest: Digest, blob: &BlobRecord) -> Result<(),
     }
     if damage.is_none() && !blob.is_damaged() {
         if check.checks.deep && check.checks.settle {
-            check.good.push((digest, blob.session));
+            let at_ms = check.registry.clock.now_ms();
+            check.good.push(Good { digest, session: blob.session, at_ms });
             check.note_good(GOOD_BATCH);
         }
         return Ok(());
@@ -188,7 +189,7 @@ fn damaged(check: &mut Check<'_>, digest: Digest, blob: &BlobRecord, damage: Dam
             format!("blob {digest} at blobs/{} cannot be read: {words}", path.display())
         }
     };
-    report_damaged(check, digest, words);
+    report_damaged(check, digest, format!("{words}; it heals when it is pushed again"));
     if check.checks.settle {
         check.registry.mark_damaged(digest, blob.session, &damage)?;
     } else {
