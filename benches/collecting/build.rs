@@ -94,7 +94,7 @@ fn write_rows(registry: &Registry, name: &RepositoryName, digests: &[Digest]) {
         let repository = RepoId(number.0);
         for digest in &digests {
             let size = content(0).len() as u64;
-            let row = BlobRecord { size, session: session(*digest), stored_at_ms: 0 };
+            let row = BlobRecord::new(size, session(*digest), 0);
             tx.put(&BLOB, digest, &row)?;
             tx.add(STORED_BYTES, size.cast_signed())?;
             tx.put(&LEASE, &(*digest, repository), &LeaseRecord { ends_at_ms: LEASE_ENDS_MS })?;

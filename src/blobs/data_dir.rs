@@ -298,7 +298,7 @@ pub(super) fn refusal_advice(error: &io::Error) -> String {
 }
 
 /// Makes a directory of ours unless it is there, and says whether it did.
-fn make_directory(path: &Path) -> Result<bool, OpenDirError> {
+pub(super) fn make_directory(path: &Path) -> Result<bool, OpenDirError> {
     if is_directory(path)? {
         return Ok(false);
     }

@@ -35,10 +35,19 @@ fn parse_upload(name: &str, size: u64) -> Option<UploadEntry> {
 }
 
 /// The entries of a directory; none where it is not there, as `verify` may find it.
-fn listed(directory: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+pub(super) fn listed(directory: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
     match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
         found => Ok(Some(found?).into_iter().flatten()),
+    }
+}
+
+/// An entry's size; none where it has gone since it was listed.
+fn size_of(entry: &fs::DirEntry) -> io::Result<Option<u64>> {
+    match entry.metadata() {
+        Ok(found) => Ok(Some(found.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -63,7 +72,7 @@ impl DataDir {
             if entry.file_name() == PROBE {
                 continue;
             }
-            let size = entry.metadata()?.len();
+            let Some(size) = size_of(&entry)? else { continue };
             let parsed = entry.file_name().to_str().and_then(|name| parse_upload(name, size));
             entries.push(parsed.unwrap_or_else(|| UploadEntry::Foreign(entry.path())));
         }
@@ -81,7 +90,7 @@ impl DataDir {
         let mut files = Vec::new();
         for entry in listed(&directory)? {
             let entry = entry?;
-            let size = entry.metadata()?.len();
+            let Some(size) = size_of(&entry)? else { continue };
             let name = entry.file_name();
             let location = name.to_str().and_then(|name| Location::parse(algorithm.as_str(), name));
             files.push(location.map(|location| (location, size)).ok_or_else(|| entry.path()));
@@ -135,6 +144,20 @@ impl DataDir {
         remove_if_there(&self.blob_path(location))?;
         sync_directory(&self.blobs().join(location.directory()))?;
         remove_if_there(&self.sealed_path(location))
+    }
+
+    /// Whether a finished upload has its name in uploads/ still.
+    pub fn is_sealed(&self, location: &Location) -> io::Result<bool> {
+        self.sealed_path(location).try_exists()
+    }
+
+    /// Whether an open upload's file is there, and how large it is.
+    pub fn staging_size(&self, session: SessionId) -> io::Result<Option<u64>> {
+        match fs::symlink_metadata(self.staging_path(session)) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a blob's file is there, and how large it is.

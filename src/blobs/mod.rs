@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind};
 
+mod damage;
 mod data_dir;
 mod listing;
 mod location;
@@ -16,6 +17,7 @@ mod root;
 mod socket;
 mod staging;
 
+pub use damage::Damage;
 pub use data_dir::{DataDir, OpenDirError};
 pub use listing::UploadEntry;
 pub use location::Location;

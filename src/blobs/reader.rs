@@ -2,10 +2,10 @@
 
 use super::data_dir::{DataDir, options};
 use super::staging::remove_if_there;
-use super::{Location, data_dir::sync_directory};
+use super::{Damage, Location, data_dir::sync_directory};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::FileExt;
 
 /// An open blob. It can be read to its end whatever becomes of its name.
@@ -18,6 +18,12 @@ pub struct BlobFile {
 impl BlobFile {
     pub(super) fn of(file: File, size: u64) -> Self {
         Self { file, size }
+    }
+
+    /// Drops what the machine's memory holds of the file, so that the next bytes are read from the disk.
+    pub fn forget_cached(&self) {
+        // It is advice: where it is not taken, the bytes come from memory.
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed).ok();
     }
 
     /// How many bytes it has, as its row says.
@@ -42,8 +48,7 @@ impl DataDir {
         let file = options().write(false).open(self.blob_path(location))?;
         let found = file.metadata()?.len();
         if found != size {
-            let words = format!("{} has {found} bytes, its row says {size}", location.path().display());
-            return Err(io::Error::new(ErrorKind::InvalidData, words));
+            return Err(io::Error::other(Damage::Size(found)));
         }
         Ok(BlobFile { file, size })
     }

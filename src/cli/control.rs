@@ -1,20 +1,31 @@
 //! `DATA/control.sock`: how a command talks to the server that has the directory open.
 //!
-//! One request and one answer a connection, each a line of JSON. Only the owner of the directory can connect.
+//! One request and one answer a connection, each a line of JSON; a check says in lines before its answer how
+//! far it has come. Only the owner of the directory can connect. Each connection has a thread of its own, so
+//! that a long command holds up no other.
 
 use super::actions::{self, Action};
-use crate::registry::{Collected, Registry, connect_control};
+use crate::registry::{Checks, Collected, Progress, Registry, connect_control};
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long the other side may take to send its line.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest line.
-const LINE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest request.
+const REQUEST_MAX_BYTES: u64 = 64 * 1024;
+/// The longest answer: a report names all that is wrong.
+const ANSWER_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// How many commands are answered at once.
+const AT_ONCE: usize = 8;
+/// How often it is said how far a check has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long the end waits for commands that it broke off.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a command asks of a running server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +39,19 @@ pub enum Request {
     Explain(String),
     /// Do something to the repositories.
     Do(Action),
+    /// Check every invariant. `deep`: read the files, too, and write down which are damaged.
+    Verify {
+        /// Whether every file is read.
+        deep: bool,
+    },
+}
+
+/// What is said before the answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Notice {
+    /// How far a check has come.
+    Progress(Progress),
 }
 
 /// What it answers.
@@ -54,47 +78,169 @@ pub fn answer(registry: &Registry, request: &Request) -> Answer {
         Request::Do(action) => {
             return actions::perform(registry, action).map_or_else(Answer::Failed, Answer::Report);
         }
+        Request::Verify { deep } => {
+            return verify(registry, *deep, &mut |_| ControlFlow::Continue(()));
+        }
     };
     outcome.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
+fn verify(registry: &Registry, deep: bool, tell: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Answer {
+    match registry.verify_with(Checks { deep, settle: deep }, tell) {
+        Ok(report) if report.is_partial => {
+            Answer::Failed("the check was broken off: the server ends".to_owned())
+        }
+        Ok(report) => Answer::Report(report.to_json()),
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+/// The commands that are being answered.
+#[derive(Default)]
+struct Running {
+    count: Mutex<usize>,
+    /// Told when one ends.
+    one_less: Condvar,
+}
+
+impl Running {
+    /// A place for one more command. None: there are too many.
+    fn enter(self: &Arc<Self>) -> Option<Place> {
+        let mut count = self.lock();
+        (*count < AT_ONCE).then(|| {
+            *count += 1;
+            Place(Arc::clone(self))
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        // Every critical section is one operation: a panic cannot leave it half done.
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of a command among those that are being answered.
+struct Place(Arc<Running>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+        self.0.one_less.notify_all();
+    }
+}
+
+/// The socket of a server. Its end waits for the commands that are being answered, which were told to end.
+pub struct Control(Arc<Running>);
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let wait = self.0.one_less.wait_timeout_while(self.0.lock(), END_LIMIT, |count| *count > 0);
+        let (count, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        if *count > 0 {
+            log::warn!("stopping with {} commands on control.sock unanswered", *count);
+        }
+    }
+}
+
 /// Answers commands until the process ends. One that fails costs nobody else anything.
-pub fn serve(registry: &Arc<Registry>) -> io::Result<()> {
+pub fn serve(registry: &Arc<Registry>) -> io::Result<Control> {
     let listener = registry.bind_control()?;
     // Between two commands it holds no registry: that is closed when the server ends.
     let registry = Arc::downgrade(registry);
+    let running = Arc::new(Running::default());
+    let control = Control(Arc::clone(&running));
     let serve = move || {
         for stream in listener.incoming().filter_map(Result::ok) {
             let Some(registry) = registry.upgrade() else { return };
-            if let Err(error) = serve_one(&registry, &stream) {
-                log::warn!("a command on control.sock was not answered: {error}");
-            }
+            let Some(place) = running.enter() else {
+                let words = format!("the server is busy with {AT_ONCE} commands; try again later");
+                note(send(&stream, &Answer::Failed(words)));
+                continue;
+            };
+            let serve = move || {
+                note(serve_one(&registry, &stream));
+                // Whoever waits for the place waits for the registry.
+                drop(registry);
+                drop(place);
+            };
+            note(std::thread::Builder::new().name("command".into()).spawn(serve).map(drop));
         }
     };
     std::thread::Builder::new().name("control".into()).spawn(serve)?;
-    Ok(())
+    Ok(control)
 }
 
-fn serve_one(registry: &Registry, mut stream: &UnixStream) -> io::Result<()> {
+fn note(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        log::warn!("a command on control.sock was not answered: {error}");
+    }
+}
+
+fn serve_one(registry: &Registry, stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(LINE_TIMEOUT))?;
     stream.set_write_timeout(Some(LINE_TIMEOUT))?;
-    let answer = match serde_json::from_str(&line_of(stream)?) {
+    let answer = match serde_json::from_str(&line_of(&mut BufReader::new(stream), REQUEST_MAX_BYTES)?) {
+        Ok(Request::Verify { deep }) => serve_verify(registry, deep, stream)?,
         Ok(request) => answer(registry, &request),
         Err(error) => Answer::Failed(format!("the request cannot be read: {error}")),
     };
-    writeln!(stream, "{}", serde_json::to_string(&answer)?)
+    send(stream, &answer)
+}
+
+/// Checks, and says how far that has come. Whoever does not listen any more ends it.
+fn serve_verify(registry: &Registry, deep: bool, stream: &UnixStream) -> io::Result<Answer> {
+    let mut said: Option<Instant> = None;
+    let mut broken = Ok(());
+    let answer = verify(registry, deep, &mut |progress| {
+        if said.is_some_and(|said| said.elapsed() < PROGRESS_INTERVAL) {
+            return ControlFlow::Continue(());
+        }
+        said = Some(Instant::now());
+        broken = send(stream, &Notice::Progress(*progress));
+        if broken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    broken.map(|()| answer)
+}
+
+fn send(mut stream: &UnixStream, line: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_string(line)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())
 }
 
 /// Asks the server that has the directory open. None: there is none.
 pub fn ask(root: &Path, request: &Request) -> io::Result<Option<Answer>> {
-    // No socket, or one that a server left behind or a copy brought along, is no server.
-    let Some(mut stream) = connect_control(root)? else { return Ok(None) };
-    writeln!(stream, "{}", serde_json::to_string(request)?)?;
-    Ok(Some(serde_json::from_str(&line_of(&stream)?)?))
+    ask_and_watch(root, request, |_| {})
 }
 
-fn line_of(stream: &UnixStream) -> io::Result<String> {
+/// As [`ask`], and shows how far it has come with what takes long.
+pub fn ask_and_watch(
+    root: &Path,
+    request: &Request,
+    mut show: impl FnMut(&Progress),
+) -> io::Result<Option<Answer>> {
+    // No socket, or one that a server left behind or a copy brought along, is no server.
+    let Some(stream) = connect_control(root)? else { return Ok(None) };
+    match send(&stream, request) {
+        // A server that is too busy says so and hangs up, without waiting for the request.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        sent => sent?,
+    }
+    let mut lines = BufReader::new(&stream);
+    loop {
+        let line = line_of(&mut lines, ANSWER_MAX_BYTES)?;
+        match serde_json::from_str(&line) {
+            Ok(Notice::Progress(progress)) => show(&progress),
+            Err(_) => return Ok(Some(serde_json::from_str(&line)?)),
+        }
+    }
+}
+
+fn line_of(lines: &mut impl BufRead, max_bytes: u64) -> io::Result<String> {
     let mut line = String::new();
-    BufReader::new(stream.take(LINE_MAX_BYTES)).read_line(&mut line)?;
+    lines.take(max_bytes).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "it hung up without a word"));
+    }
     Ok(line)
 }

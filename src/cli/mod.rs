@@ -2,6 +2,7 @@
 //! failed.
 
 mod actions;
+mod background;
 mod config;
 mod control;
 mod gc;
@@ -45,7 +46,7 @@ struct Arguments {
 enum Command {
     /// Serve the registry of a data directory
     Serve(serve::Arguments),
-    /// Check a stopped registry: every invariant of ledger and files
+    /// Check a registry, running or stopped: every invariant of ledger and files
     Verify(verify::Arguments),
     /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
     Gc(gc::Arguments),

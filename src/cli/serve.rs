@@ -1,12 +1,13 @@
 //! `wharfinger serve`.
 
+use super::background::Background;
 use super::reload::reload;
 use super::{DataArguments, config, control, open_store, reachable, wrong_use};
 use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::State;
 use crate::http::listen;
-use crate::registry::{DataDir, Error, Registry, SystemClock};
+use crate::registry::{DataDir, Registry, SystemClock};
 use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
 use rustix::process::Signal;
@@ -14,7 +15,6 @@ use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -108,10 +108,12 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
-    if let Err(error) = control::serve(&registry) {
-        log::warn!("no control.sock, so commands cannot talk to this server: {error}");
-    }
-    let housekeeping = Housekeeping::start(Arc::clone(&registry));
+    let control = control::serve(&registry)
+        .inspect_err(|error| {
+            log::warn!("no control.sock, so commands cannot talk to this server: {error}");
+        })
+        .ok();
+    let background = [Background::housekeeping, Background::scrub].map(|start| start(Arc::clone(&registry)));
     let address = listener.local_addr().unwrap_or(config.listen);
     let greeting = greeting(address, &config, &access);
     let state = Data::new(State::new(Arc::clone(&registry), access, random()));
@@ -135,7 +137,9 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
         handle.stop(true).await;
         running.await.map_err(std::io::Error::other)?
     });
-    drop(housekeeping);
+    registry.stop();
+    drop(background);
+    drop(control);
     if !registry.wait_for_uploads(LEAVE_LIMIT) {
         log::warn!(
             "stopping with uploads whose last bytes are not durable; they go on where they were before"
@@ -173,45 +177,6 @@ fn greet(words: &str) {
     // A closed standard output is no reason not to serve.
     drop(out.write_all(words.as_bytes()));
     drop(out.flush());
-}
-
-/// A thread that ends idle uploads and unlinks files every now and then.
-struct Housekeeping {
-    stop: Option<Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Housekeeping {
-    fn start(registry: Arc<Registry>) -> Self {
-        let (stop, stopped) = channel();
-        let work = move || {
-            let mut busy = false;
-            let interval = |busy: bool| {
-                // The steps of a second are done, and there are more.
-                let secs = if busy { 1 } else { registry.config().settings.housekeeping_secs };
-                Duration::from_secs(secs)
-            };
-            while stopped.recv_timeout(interval(busy)) == Err(RecvTimeoutError::Timeout) {
-                busy = registry.keep_house().inspect_err(report).unwrap_or(false);
-            }
-        };
-        let thread = std::thread::Builder::new().name("housekeeping".into()).spawn(work);
-        let thread = thread.inspect_err(|error| log::error!("no housekeeping: {error}")).ok();
-        Self { stop: Some(stop), thread }
-    }
-}
-
-fn report(error: &Error) {
-    log::error!("housekeeping failed, it will be tried again: {error}");
-}
-
-impl Drop for Housekeeping {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,25 @@
 //! `wharfinger verify`.
 
-use super::{DataArguments, FOUND_WRONG, config, look_at_store, wrong_use};
-use crate::registry::{Registry, SystemClock, VerifyReport};
+use super::control::{self, Answer, Request};
+use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
+use crate::config::Config;
+use crate::registry::{Checks, Progress, Registry, SystemClock, VerifyReport};
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the terminal is told how far the check has come.
+const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     data: DataArguments,
-    /// Read every file and compare its digest
+    /// Read every file and compare its digest; what is found damaged is marked, so that it is not served and
+    /// a push of it heals
     #[arg(long)]
     deep: bool,
     /// Answer in JSON
@@ -19,36 +29,132 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let opened = config::load(&inputs).and_then(|config| {
-        let store = look_at_store(&config).map_err(|error| error.to_string())?;
-        Ok(Registry::new(store, Arc::new(SystemClock), config))
-    });
-    let registry = match opened {
-        Ok(registry) => registry,
+    let mut display = Display::new();
+    let checked =
+        config::load(&inputs).and_then(|config| check(&config, arguments.deep, |now| display.show(now)));
+    display.clear();
+    let report = match checked {
+        Ok(report) => report,
         Err(words) => return wrong_use(&words),
     };
-    let report = match registry.verify(arguments.deep) {
-        Ok(report) => report,
-        Err(error) => return wrong_use(&format!("the check could not be done: {error}")),
-    };
-    print(&report, arguments.json);
-    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_WRONG) }
+    let violations = report["violations"].as_array().map_or(&[][..], Vec::as_slice);
+    if arguments.json {
+        println!("{report}");
+    } else {
+        print(&report, violations);
+    }
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_WRONG) }
 }
 
-fn print(report: &VerifyReport, json: bool) {
-    if json {
-        println!("{}", report.to_json());
-        return;
+/// Lets the server that runs on the directory check it, or does it here where none does.
+fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result<Value, String> {
+    let asked = control::ask_and_watch(&config.data, &Request::Verify { deep }, &mut show);
+    match asked.map_err(|error| format!("the running server does not answer: {error}"))? {
+        Some(Answer::Report(report)) => return Ok(report),
+        Some(Answer::Failed(words)) => return Err(words),
+        Some(Answer::Collected(_)) => return Err("the running server answered something else".to_owned()),
+        None => {}
     }
-    for violation in &report.violations {
-        println!("{}: {}", violation.invariant, violation.words);
+    let store = look_at_store(config).map_err(|error| error.to_string())?;
+    let registry = Registry::new(store, Arc::new(SystemClock), config.clone());
+    let report = registry.verify_with(Checks { deep, settle: false }, &mut |progress| {
+        show(progress);
+        ControlFlow::Continue(())
+    });
+    let report = report.map_err(|error| format!("the check could not be done: {error}"))?;
+    drop(registry);
+    // A look that is not a deep one changes nothing.
+    if deep && let Err(words) = settle(config, &report) {
+        eprintln!("wharfinger: what was found about files could not be written down: {words}");
     }
+    Ok(report.to_json())
+}
+
+/// Writes down what a deep look found about files. Only for this is the directory opened for writing.
+fn settle(config: &Config, report: &VerifyReport) -> Result<(), String> {
+    if report.found.is_empty() && report.mended.is_empty() {
+        return Ok(());
+    }
+    let store = reopen_store(config).map_err(|error| error.to_string())?;
+    let registry = Registry::new(store, Arc::new(SystemClock), config.clone());
+    registry.settle(report).map_err(|error| error.to_string())
+}
+
+fn print(report: &Value, violations: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for violation in violations {
+        println!("{}: {}", text(&violation["invariant"]), text(&violation["words"]));
+        for needing in violation["needed_by"].as_array().into_iter().flatten() {
+            let (repository, manifest) = (text(&needing["repository"]), text(&needing["manifest"]));
+            let tags: Vec<_> = needing["tags"].as_array().into_iter().flatten().map(text).collect();
+            let tags = if tags.is_empty() { String::new() } else { format!(" ({})", tags.join(", ")) };
+            println!("    needed by {repository}@{manifest}{tags}");
+        }
+    }
+    let kept = match &report["set_aside"] {
+        count if *count == 0 => String::new(),
+        count => format!("; {count} damaged files are kept in damaged/"),
+    };
     println!(
-        "{} blobs, {} manifests, {} tags, {} open uploads: {} violations",
-        report.blobs,
-        report.manifests,
-        report.tags,
-        report.uploads,
-        report.violations.len()
+        "{} blobs, {} manifests, {} tags, {} open uploads: {} violations{kept}",
+        report["blobs"],
+        report["manifests"],
+        report["tags"],
+        report["uploads"],
+        violations.len()
     );
+}
+
+/// One line of a terminal that says how far the check has come.
+struct Display {
+    is_terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Display {
+    fn new() -> Self {
+        Self { is_terminal: std::io::stderr().is_terminal(), shown: None }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        if !self.is_terminal || self.shown.is_some_and(|shown| shown.elapsed() < SHOW_INTERVAL) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        Self::write(&format!("\r\x1b[K{}", line(progress)));
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            Self::write("\r\x1b[K");
+        }
+    }
+
+    fn write(text: &str) {
+        let mut out = std::io::stderr().lock();
+        // Who does not look at it still gets the answer.
+        drop(out.write_all(text.as_bytes()));
+        drop(out.flush());
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    const MIB: u64 = 1024 * 1024;
+    let Progress { files, of_files, bytes, of_bytes } = *progress;
+    if of_files == 0 {
+        return "verify: the ledger's rows".to_owned();
+    }
+    format!("verify: {files} of {of_files} files, {} of {} MiB", bytes / MIB, of_bytes / MIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_said_in_words() {
+        assert_eq!(line(&Progress::default()), "verify: the ledger's rows");
+        let progress = Progress { files: 1, of_files: 3, bytes: 7 << 20, of_bytes: 9 << 20 };
+        assert_eq!(line(&progress), "verify: 1 of 3 files, 7 of 9 MiB");
+    }
 }

@@ -79,6 +79,13 @@ settings! {
     Live upload_buffer_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
     /// Bytes that are read from a blob at once while it is sent.
     Live blob_read_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
+    /// 1: a blob that is pulled whole is hashed on its way, and its last bytes are not sent unless the digest
+    /// is right. 0: it is sent as it is read.
+    Live verify_on_read: 0, 0, 1;
+    /// Bytes of stored files that are read again in a second to find damaged ones. 0: pauses.
+    Live scrub_bytes_per_second: 0, 4 * MIB, 64 * 1024 * MIB;
+    /// Seconds from when a file was last known to be right to when it is read again.
+    Live scrub_interval_secs: 0, 7 * DAY_SECS, 10 * YEAR_SECS;
     /// Seconds that a pushed or mounted blob stays linked without a manifest that references it.
     Live blob_lease_secs: 1, DAY_SECS, YEAR_SECS;
     /// Seconds for which a deleted manifest can be brought back. It and what only it needs stay on the disk

@@ -26,18 +26,23 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
             }
         };
     }
-    let file = blocking(move || registry.open_blob(&name, digest)).await?;
-    let size = file.size();
-    let piece_bytes = call.state.registry.config().settings.blob_read_bytes;
+    let blob = blocking(move || registry.open_blob(&name, digest)).await?;
+    let (registry, size) = (call.registry(), blob.size());
+    let config = registry.config();
+    let piece_bytes = config.settings.blob_read_bytes;
     let range = call.header(&header::RANGE).filter(|_| conditions::range_counts(headers, digest));
     match resolve_range(range, size) {
+        RangeRequest::Whole if config.settings.verify_on_read != 0 => {
+            let body = body::of_checked_blob(registry, blob.checked(), size, piece_bytes);
+            Ok(answer(StatusCode::OK, digest).body(body))
+        }
         RangeRequest::Whole => {
-            Ok(answer(StatusCode::OK, digest).body(body::of_blob(file, 0, size, piece_bytes)))
+            Ok(answer(StatusCode::OK, digest).body(body::of_blob(registry, blob, 0, size, piece_bytes)))
         }
         RangeRequest::Part { first, last } => {
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest);
             response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")));
-            Ok(response.body(body::of_blob(file, first, last + 1, piece_bytes)))
+            Ok(response.body(body::of_blob(registry, blob, first, last + 1, piece_bytes)))
         }
         RangeRequest::Unsatisfiable => {
             let message = format!("the range is not within the blob's {size} bytes");

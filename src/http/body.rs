@@ -3,7 +3,7 @@
 use super::error::{ApiError, Code};
 use super::reply::blocking;
 use crate::oci::Digest;
-use crate::registry::{BlobFile, Error, Registry, Upload, UploadStatus};
+use crate::registry::{CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Payload};
@@ -185,32 +185,62 @@ type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// The bytes of a blob from `first` to before `end` as a body. A read that fails breaks the connection off:
 /// the client sees that the length it was promised did not come.
-pub fn of_blob(file: BlobFile, first: u64, end: u64, piece_bytes: u64) -> SizedStream<Pieces> {
-    assert!(first <= end && end <= file.size());
-    let file = Arc::new(file);
+pub fn of_blob(
+    registry: Arc<Registry>,
+    blob: OpenBlob,
+    first: u64,
+    end: u64,
+    piece_bytes: u64,
+) -> SizedStream<Pieces> {
+    assert!(first <= end && end <= blob.size());
+    let blob = Arc::new(blob);
     let pieces = stream::try_unfold(first, move |offset| {
-        let file = Arc::clone(&file);
+        let (registry, blob) = (Arc::clone(&registry), Arc::clone(&blob));
         async move {
             if offset == end {
                 return Ok(None);
             }
             let count = piece_bytes.min(end - offset);
-            let read = actix_web::rt::task::spawn_blocking(move || read_piece(&file, offset, count)).await;
-            let read = read.map_err(std::io::Error::other).flatten();
-            let piece = read.inspect_err(|error| {
-                log::error!("reading a blob failed, its transfer is broken off: {error}");
-            })?;
-            Ok(Some((piece, offset + count)))
+            let piece = blocking_read(move || blob.read(&registry, offset, length(count))).await?;
+            Ok(Some((Bytes::from(piece), offset + count)))
         }
     });
     SizedStream::new(end - first, pieces.boxed())
 }
 
-fn read_piece(file: &BlobFile, offset: u64, count: u64) -> std::io::Result<Bytes> {
-    let mut buffer = vec![0; usize::try_from(count).expect("a piece's size is far below 2^32")];
-    let read = file.read_at(&mut buffer, offset)?;
-    assert_eq!(read, buffer.len());
-    Ok(buffer.into())
+/// A whole blob as a body whose last piece is not sent before the digest is known to be right.
+pub fn of_checked_blob(
+    registry: Arc<Registry>,
+    blob: CheckedBlob,
+    size: u64,
+    piece_bytes: u64,
+) -> SizedStream<Pieces> {
+    let pieces = stream::try_unfold((blob, size), move |(mut blob, left)| {
+        let registry = Arc::clone(&registry);
+        async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let read = move || Ok((blob.read(&registry, length(piece_bytes))?, blob));
+            let (piece, blob) = blocking_read(read).await?;
+            let left = left - piece.len() as u64;
+            Ok(Some((Bytes::from(piece), (blob, left))))
+        }
+    });
+    SizedStream::new(size, pieces.boxed())
+}
+
+fn length(count: u64) -> usize {
+    usize::try_from(count).expect("a piece's size is far below 2^32")
+}
+
+async fn blocking_read<T: Send + 'static>(
+    read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let read = actix_web::rt::task::spawn_blocking(read).await;
+    read.map_err(std::io::Error::other).flatten().inspect_err(|error| {
+        log::error!("reading a blob failed, its transfer is broken off: {error}");
+    })
 }
 
 /// The body of an answer to HEAD: it has a length and is not sent.

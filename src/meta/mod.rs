@@ -15,7 +15,7 @@ pub mod tx;
 pub use codec::CodecError;
 pub use engine::{Engine, EngineError, KeyRange, Limit};
 pub use key::{Newest, QueueKind, RepoId};
-pub use tx::{Read, Snapshot, Tx};
+pub use tx::{Read, ScannedRow, Snapshot, Tx};
 
 /// Why rows could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,8 @@ records! {
     KeptRecord = 1;
     TagChangeRecord = 1;
     PinRecord = 1;
+    DamagedRecord = 1;
+    ScrubRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -70,7 +72,8 @@ pub enum RepositoryState {
     },
 }
 
-/// A stored blob: its existence implies a synced file at `blobs/<algorithm>/<2 hex>/<hex>.<session>` (I1).
+/// A stored blob: unless it is marked damaged, its existence implies a synced file at
+/// `blobs/<algorithm>/<2 hex>/<hex>.<session>` (I1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRecord {
     /// The file's exact size.
@@ -80,6 +83,25 @@ pub struct BlobRecord {
     pub session: SessionId,
     /// When the row was written.
     pub stored_at_ms: u64,
+    /// When the file was last known to be right: when it was stored, or read and compared.
+    pub good_at_ms: u64,
+    /// When the file was found damaged or missing. From then on the blob counts as not there, until it is
+    /// pushed again; the row stays for those that need it.
+    pub damaged_at_ms: Option<u64>,
+}
+
+impl BlobRecord {
+    /// The record of a file that was just stored.
+    #[must_use]
+    pub fn new(size: u64, session: SessionId, now_ms: u64) -> Self {
+        Self { size, session, stored_at_ms: now_ms, good_at_ms: now_ms, damaged_at_ms: None }
+    }
+
+    /// Whether the file was found damaged or missing.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.damaged_at_ms.is_some()
+    }
 }
 
 /// A visible manifest of one repository. Its bytes stand in `MANIFEST_BYTES` under the same key.
@@ -281,6 +303,21 @@ pub struct TombstoneRecord {
     pub size: u64,
     /// When it was given up.
     pub since_ms: u64,
+}
+
+/// A file that was found damaged and is to be moved to damaged/.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedRecord {
+    /// When it was found.
+    pub since_ms: u64,
+}
+
+/// How far the scrub came through the blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubRecord {
+    /// The last blob that was looked at.
+    #[serde(with = "as_text")]
+    pub after: Digest,
 }
 
 /// How types of `oci` stand in records: by their stable text or number, so that the ledger does not depend on

@@ -4,8 +4,9 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord,
-    RepositoryRecord, SchemaRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, DamagedRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord,
+    ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord, TombstoneRecord,
+    UploadRecord,
 };
 use crate::oci::{Digest, RepositoryName, SessionId, Tag};
 use std::marker::PhantomData;
@@ -41,7 +42,7 @@ pub const REPOSITORY: Table<RepoId, RepositoryRecord> = Table::new(TableId::Repo
 /// name -> `()`: the repositories with a visible manifest, in the order of `_catalog`.
 pub const CATALOG: Table<RepositoryName, ()> = Table::new(TableId::Catalog);
 
-/// digest -> the stored blob's file. No row, no blob.
+/// digest -> the stored blob's file. No row, no blob; nor where the row says that the file is damaged.
 pub const BLOB: Table<Digest, BlobRecord> = Table::new(TableId::Blob);
 
 /// (repository, digest) -> a visible manifest.
@@ -106,6 +107,13 @@ pub const PIN: Table<(RepoId, Digest), PinRecord> = Table::new(TableId::Pin);
 
 /// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).
 pub const TOMBSTONE: Table<(Digest, SessionId), TombstoneRecord> = Table::new(TableId::Tombstone);
+
+/// (digest, session) -> a file under blobs/ that was found damaged and is to be moved to damaged/, if it is
+/// there.
+pub const DAMAGED: Table<(Digest, SessionId), DamagedRecord> = Table::new(TableId::Damaged);
+
+/// `()` -> how far the scrub came. One row; none: it begins with the first blob.
+pub const SCRUB: Table<(), ScrubRecord> = Table::new(TableId::Scrub);
 
 /// A bare number as a row's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

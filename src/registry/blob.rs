@@ -1,25 +1,132 @@
 //! Looking at and reading blobs.
+//!
+//! The row decides; but where the file shows at a glance that it is not what the row says, the blob is marked
+//! damaged and answered as not there, so that the next push brings it again.
 
 use super::Registry;
+use super::damage::Hashing;
 use super::error::Error;
 use super::links::{self, Judge};
 use super::repositories;
-use crate::oci::{Digest, RepositoryName};
-use crate::store::BlobFile;
+use crate::oci::{Digest, RepositoryName, SessionId};
 use crate::store::records::BlobRecord;
+use crate::store::{BlobFile, Damage, StoreError};
+use std::io;
+
+/// How often a blob is looked up while its row changes under the look.
+const LOOKS_MAX: usize = 3;
+
+/// An open blob. It can be read to its end, whatever is deleted meanwhile.
+pub struct OpenBlob {
+    digest: Digest,
+    session: SessionId,
+    file: BlobFile,
+}
+
+impl OpenBlob {
+    /// The upload that the file came by.
+    #[cfg(test)]
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// Reads `count` bytes from `offset` on, which are within the blob. A read that fails for the file's sake
+    /// marks it as damaged.
+    pub fn read(&self, registry: &Registry, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; count];
+        let read = self.file.read_at(&mut buffer, offset);
+        let read = read.map_err(|error| judged(registry, self.digest, self.session, error))?;
+        assert_eq!(read, count, "what was asked for is within the blob");
+        Ok(buffer)
+    }
+
+    /// Reads it from the beginning, and compares the digest before the last bytes are handed out.
+    #[must_use]
+    pub fn checked(self) -> CheckedBlob {
+        let Self { digest, session, file } = self;
+        CheckedBlob { digest, session, hashing: Hashing::new(digest, file) }
+    }
+}
+
+/// A blob that is hashed while it is read.
+pub struct CheckedBlob {
+    digest: Digest,
+    session: SessionId,
+    hashing: Hashing,
+}
+
+impl CheckedBlob {
+    /// The next bytes, `count` or what is left. Where the bytes turn out to be others than the digest says,
+    /// the last of them are not handed out and the blob is marked as damaged.
+    pub fn read(&mut self, registry: &Registry, count: usize) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.hashing.left()).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; count.min(left)];
+        let mut read = self.hashing.read(&mut buffer).map(drop);
+        if read.is_ok() && self.hashing.left() == 0 {
+            read = self.hashing.damage().map_or(Ok(()), |damage| Err(io::Error::other(damage)));
+        }
+        read.map_err(|error| judged(registry, self.digest, self.session, error))?;
+        Ok(buffer)
+    }
+}
+
+/// Marks the blob if the error says that its file is damaged; gives an error that says as much.
+fn judged(registry: &Registry, digest: Digest, session: SessionId, error: io::Error) -> io::Error {
+    let told = io::Error::new(error.kind(), error.to_string());
+    registry.judge_failed_read(digest, session, error);
+    told
+}
 
 impl Registry {
     /// The size of a blob that a push may count on finding here: HEAD's question.
     pub fn stat_blob(&self, name: &RepositoryName, digest: Digest) -> Result<u64, Error> {
         let judge = Judge::WithMargin(self.lease_margin_ms());
-        Ok(self.find_blob(name, digest, judge)?.size)
+        self.with_whole_blob(name, digest, judge, |blob| {
+            Ok(self.store.look_at_blob(digest, blob)?.map_or(Ok(blob.size), Err))
+        })
     }
 
-    /// Opens a blob that is linked in the repository. It can be read to its end, whatever is deleted
-    /// meanwhile.
-    pub fn open_blob(&self, name: &RepositoryName, digest: Digest) -> Result<BlobFile, Error> {
-        let blob = self.find_blob(name, digest, Judge::ToTheEnd)?;
-        Ok(self.store.open_blob(digest, &blob)?)
+    /// Opens a blob that is linked in the repository.
+    pub fn open_blob(&self, name: &RepositoryName, digest: Digest) -> Result<OpenBlob, Error> {
+        self.with_whole_blob(name, digest, Judge::ToTheEnd, |blob| match self.store.open_blob(digest, blob) {
+            Ok(file) => Ok(Ok(OpenBlob { digest, session: blob.session, file })),
+            Err(StoreError::Io(error)) => Ok(Err(Damage::judge(error).map_err(StoreError::from)?)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Does what `act` does with the blob, whose file it may find damaged.
+    fn with_whole_blob<T>(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        judge: Judge,
+        act: impl Fn(&BlobRecord) -> Result<Result<T, Damage>, StoreError>,
+    ) -> Result<T, Error> {
+        for _ in 0..LOOKS_MAX {
+            let blob = self.find_blob(name, digest, judge)?;
+            let damage = match act(&blob)? {
+                Ok(done) => return Ok(done),
+                Err(damage) => damage,
+            };
+            // Where the row is another by now, so may the answer be: a blob was collected, or pushed again.
+            match self.mark_damaged(digest, blob.session, &damage) {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(error) => {
+                    log::error!("blob {digest} is damaged ({damage}) and cannot be marked so: {error}");
+                    break;
+                }
+            }
+        }
+        Err(Error::BlobUnknown { repository: name.clone(), digest })
     }
 
     fn find_blob(&self, name: &RepositoryName, digest: Digest, judge: Judge) -> Result<BlobRecord, Error> {

@@ -22,7 +22,12 @@ pub enum Judge {
     WithMargin(u64),
 }
 
-/// The blob, if it is linked in the repository.
+/// The blob, unless its file is known to be damaged: such a blob is as good as none until it is pushed again.
+pub fn whole_blob(rows: &impl Read, digest: Digest) -> Result<Option<BlobRecord>, MetaError> {
+    Ok(rows.get(&BLOB, &digest)?.filter(|blob| !blob.is_damaged()))
+}
+
+/// The blob, if it is whole and linked in the repository.
 pub fn linked_blob(
     rows: &impl Read,
     repository: RepoId,
@@ -30,7 +35,7 @@ pub fn linked_blob(
     now_ms: u64,
     judge: Judge,
 ) -> Result<Option<BlobRecord>, MetaError> {
-    let Some(blob) = rows.get(&BLOB, &digest)? else { return Ok(None) };
+    let Some(blob) = whole_blob(rows, digest)? else { return Ok(None) };
     let linked =
         is_referenced(rows, repository, digest)? || is_leased(rows, repository, digest, now_ms, judge)?;
     Ok(linked.then_some(blob))

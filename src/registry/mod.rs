@@ -7,6 +7,7 @@ mod blob;
 mod clock;
 mod collect;
 mod condition;
+mod damage;
 mod delete;
 mod error;
 mod explain;
@@ -30,7 +31,10 @@ mod retention;
 mod room;
 #[cfg(test)]
 mod scene;
+mod scrub;
 mod tagging;
+#[cfg(test)]
+mod test_scene;
 mod undelete;
 mod upload;
 mod usage;
@@ -38,12 +42,14 @@ mod verify;
 mod whole;
 
 pub use crate::store::{
-    BlobFile, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
+    Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
+pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use collect::{Collected, Round};
 pub use condition::{Condition, Digests};
+pub use damage::Needing;
 pub use error::{Error, MissingReference};
 pub use explain::{Amount, Explanation, Garbage};
 pub use family::Deleted;
@@ -56,9 +62,10 @@ pub use push::{ManifestPush, Pushed};
 pub use referrers::ReferrersPage;
 pub use report::{RegistryReport, RepositoryReport, RepositoryRow, TagReport};
 pub use retention::Verdict;
+pub use scrub::{Scrub, Scrubbed};
 pub use upload::{Upload, UploadStatus};
 pub use usage::Usage;
-pub use verify::{VerifyReport, Violation};
+pub use verify::{Checks, Counts, Progress, VerifyReport, Violation};
 pub use whole::Copied;
 
 use crate::config::Config;
@@ -66,7 +73,7 @@ use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
 
@@ -84,6 +91,10 @@ pub struct Registry {
     retained_at_ms: AtomicU64,
     /// Where the search for old history goes on.
     history_cursor: Mutex<history::Cursor>,
+    /// How many blobs were found damaged since the start.
+    damaged_blobs: AtomicU64,
+    /// Whether long work is to end, since the server does.
+    is_stopping: AtomicBool,
 }
 
 impl Registry {
@@ -99,6 +110,8 @@ impl Registry {
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
+            damaged_blobs: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
         }
     }
 

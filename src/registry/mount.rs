@@ -5,7 +5,6 @@ use super::error::Error;
 use super::links::{self, Judge};
 use super::{ids, repositories};
 use crate::oci::{Digest, RepositoryName};
-use crate::store::tables::BLOB;
 use crate::store::{MetaError, Read};
 
 impl Registry {
@@ -44,7 +43,9 @@ fn is_held(
     now_ms: u64,
 ) -> Result<bool, MetaError> {
     let Some(from) = from else {
-        return Ok(rows.contains(&BLOB, &digest)? && links::any_holder(rows, digest, now_ms)?.is_some());
+        return Ok(
+            links::whole_blob(rows, digest)?.is_some() && links::any_holder(rows, digest, now_ms)?.is_some()
+        );
     };
     match repositories::find(rows, from)? {
         Some(source) => Ok(links::linked_blob(rows, source, digest, now_ms, Judge::ToTheEnd)?.is_some()),

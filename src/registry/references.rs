@@ -43,10 +43,15 @@ impl References<'_> {
     /// Brings the rows of a manifest that is pushed again up to date: what was missing may have come, and
     /// what is referenced needs no lease.
     pub fn refresh(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let mut missing = Vec::new();
         for reference in self.manifest.references() {
             let digest = reference.descriptor.digest;
             let row = tx.get(&REFERENCE, &(self.repository, self.digest, digest))?;
             match row.map(|row| row.target) {
+                // Its file was found damaged: the push has to bring it again.
+                Some(Target::Blob) if links::whole_blob(tx, digest)?.is_none() => {
+                    missing.push(MissingReference { digest, role: reference.role });
+                }
                 Some(Target::Blob) => drop(links::end_lease(tx, self.repository, digest)?),
                 Some(Target::Absent) => match self.resolve_one(tx, reference) {
                     // It was accepted without this; something of another size is not it.
@@ -58,7 +63,10 @@ impl References<'_> {
                 None => unreachable!("a manifest stands with a row for each of its references"),
             }
         }
-        Ok(())
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::ReferencesMissing { repository: self.name.clone(), missing })
     }
 
     fn resolve(&self, tx: &Tx<'_>) -> Result<Vec<Resolved<'_>>, Error> {
@@ -97,7 +105,7 @@ impl References<'_> {
         }
         // What a deleted manifest of the repository keeps is not linked, but it is there: so a push and a
         // delete of what they share never get in each other's way.
-        match links::stored(tx, digest)? {
+        match links::whole_blob(tx, digest)? {
             Some(blob) if kept::keeps(tx, self.repository, digest)? => same_size(blob.size, Target::Blob),
             _ => Ok(Target::Absent),
         }

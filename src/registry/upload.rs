@@ -12,7 +12,7 @@ use super::{ids, links, repositories};
 use crate::oci::{Algorithm, ContentRange, Digest, Hasher, RepositoryName, SessionId};
 use crate::store::records::UploadRecord;
 use crate::store::tables::UPLOAD;
-use crate::store::{self, Read, RepoId, Staging, StoreError};
+use crate::store::{self, Read, RepoId, Staging, StoreError, Stored};
 use std::time::Duration;
 
 /// Bytes of one body after which the room on the disk is looked at again.
@@ -268,11 +268,15 @@ impl Registry {
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
         let published = self.store.publish(staging, digest, durable, move |tx, file| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
-            file.insert_blob(tx, now_ms)?;
+            let stored = file.insert_blob(tx, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(stored)
         });
-        published.map_err(|error| self.unless_cancelled(session, error))
+        let stored = published.map_err(|error| self.unless_cancelled(session, error))?;
+        if stored == Stored::Healed {
+            self.blob_healed(digest, "it was pushed again");
+        }
+        Ok(())
     }
 
     /// Gives up an upload that this request is writing to: one that failed in a way that must leave nothing.

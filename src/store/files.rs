@@ -1,7 +1,7 @@
 //! Acts that touch ledger and files, each in the only order in which a crash cannot part the two.
 
-use super::records::{BlobRecord, TombstoneRecord};
-use super::tables::{BLOB, TOMBSTONE};
+use super::records::{BlobRecord, DamagedRecord, TombstoneRecord};
+use super::tables::{BLOB, DAMAGED, TOMBSTONE};
 use super::{Attempt, KeyRange, MetaError, Read, Store, StoreError, Tx};
 use crate::blobs::{BlobFile, DataDir, Location, Published, Staging};
 use crate::oci::{Algorithm, Digest, Hasher, SessionId};
@@ -20,6 +20,8 @@ pub enum Stored {
     New,
     /// The digest was stored already: that file stays, this one is a tombstone.
     Already,
+    /// The digest was stored with a damaged file: this one took its place.
+    Healed,
 }
 
 impl Store {
@@ -145,13 +147,21 @@ impl NewFile {
         self.published.size()
     }
 
-    /// Makes this the blob's file, or its own tombstone where the digest is stored already.
+    /// Makes this the blob's file, or its own tombstone where the digest is stored already with a file that
+    /// is not known to be damaged.
     pub fn insert_blob(&self, tx: &mut Tx<'_>, now_ms: u64) -> Result<Stored, MetaError> {
         let Location { digest, session } = self.published.location();
-        let blob = BlobRecord { size: self.size(), session, stored_at_ms: now_ms };
+        let blob = BlobRecord::new(self.size(), session, now_ms);
         if tx.insert_if_absent(&BLOB, &digest, &blob)? {
             tx.add(STORED_BYTES, self.size().cast_signed())?;
             return Ok(Stored::New);
+        }
+        let present = tx.get(&BLOB, &digest)?.expect("a row that was not inserted is there");
+        if present.is_damaged() {
+            tx.put(&BLOB, &digest, &blob)?;
+            // Whatever is still in the place of the old file, or was put back there, goes aside.
+            tx.put(&DAMAGED, &(digest, present.session), &DamagedRecord { since_ms: now_ms })?;
+            return Ok(Stored::Healed);
         }
         let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
         tx.put(&TOMBSTONE, &(digest, session), &tombstone)?;

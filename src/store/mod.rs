@@ -4,18 +4,21 @@
 //! when its outcome is durable. What must happen outside the ledger because of a commit is queued on the
 //! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
 
+mod damage;
 mod error;
 mod files;
 mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry, connect_control,
+    BlobFile, Damage, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry, connect_control,
 };
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
-pub use crate::meta::{KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, Snapshot, Tx, records};
+pub use crate::meta::{
+    KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
+};
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
 pub use recover::Recovery;
@@ -47,6 +50,8 @@ pub struct Store {
     engine: Box<dyn Engine>,
     dir: Arc<DataDir>,
     on_failure: OnFailure,
+    /// Held while damaged files are set aside: a row that one of two read would move what came after it.
+    setting_aside: Mutex<()>,
 }
 
 impl Store {
@@ -64,7 +69,7 @@ impl Store {
             dir.adopt_new_ledger()?;
         }
         let engine = open(dir.ledger_file()?)?;
-        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        let store = Self::new(Box::new(engine), dir, options.on_failure);
         store.migrate()?;
         Ok(store)
     }
@@ -73,9 +78,13 @@ impl Store {
     pub fn open_to_look(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
         let engine = RedbEngine::open_to_look(dir.ledger_file()?, options.ledger_cache_bytes)
             .map_err(|error| OpenError::ledger(dir.root(), &error))?;
-        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        let store = Self::new(Box::new(engine), dir, options.on_failure);
         store.expect_newest()?;
         Ok(store)
+    }
+
+    fn new(engine: Box<dyn Engine>, dir: DataDir, on_failure: OnFailure) -> Self {
+        Self { engine, dir: Arc::new(dir), on_failure, setting_aside: Mutex::new(()) }
     }
 
     /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run

@@ -17,6 +17,8 @@ const UPLOAD_PAGE_ROWS: usize = 512;
 /// What the start found and did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recovery {
+    /// Damaged files set aside.
+    pub set_aside: usize,
     /// Files unlinked because of tombstones.
     pub tombstones: usize,
     /// Finished uploads whose row was committed: only their staging name went.
@@ -38,6 +40,7 @@ impl fmt::Display for Recovery {
             (self.lost_sessions, "uploads ended, since bytes of them are gone"),
             (self.finished, "finished uploads tidied up"),
             (self.taken_back, "finished uploads that were not recorded any more"),
+            (self.set_aside, "damaged files set aside"),
             (self.tombstones, "files of deleted blobs removed"),
             (self.debris, "files of no upload removed"),
         ];
@@ -96,10 +99,12 @@ impl Store {
         Ok(())
     }
 
-    /// Brings the files in line with the ledger: replays tombstones, ends or takes back what a crash cut off.
+    /// Brings the files in line with the ledger: sets damaged files aside, replays tombstones, ends or takes
+    /// back what a crash cut off.
     pub fn recover(&self) -> Result<Recovery, StoreError> {
+        let set_aside = self.set_aside();
         let tombstones = unless_full("dropping tombstones", self.sweep_tombstones())?;
-        let mut found = Recovery { tombstones, ..Recovery::default() };
+        let mut found = Recovery { set_aside, tombstones, ..Recovery::default() };
         let mut staged = HashMap::new();
         for entry in self.dir.list_uploads()? {
             match entry {

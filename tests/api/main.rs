@@ -9,6 +9,8 @@ mod blobs;
 mod collecting;
 mod conditions;
 mod configuration;
+mod control;
+mod damage;
 mod data_dir;
 mod errors;
 mod extensions;

@@ -164,16 +164,34 @@ fn a_file_of_somebody_else_is_found() {
     }
 }
 
-/// Whoever looked at a directory in use would see faults that are none.
 #[test]
-fn a_running_registry_is_not_looked_at() {
+fn a_running_registry_checks_itself() {
     let server = Server::start();
-    ImageBuilder::sample(533).build().push(&server.client(), "checked", "v1");
-    let data = server.data().to_str().expect("a path in UTF-8");
+    let client = server.client();
+    let image = ImageBuilder::sample(533).build();
+    image.push(&client, "checked", "v1");
+    client.patch(&uploads::start(&client, "open"), b"content").expect_status(202);
+    for options in [&[][..], &["--deep"], &["--json"], &["--deep", "--json"]] {
+        let said = server.verify_live(options).expect_code(0);
+        assert_eq!(said.stderr, "", "progress is for terminals");
+        if options.contains(&"--json") {
+            let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
+            assert_eq!((&report["blobs"], &report["uploads"]), (&2.into(), &1.into()), "{report}");
+        }
+    }
+    fs::remove_file(layer_file(&server, &image)).expect("the file was there");
+    let tag = format!("needed by checked@{} (v1)", image.digest);
+    server.verify_live(&[]).expect_code(1).expect_words(bytes::hex(&layer_of(&image))).expect_words(&tag);
+    server.into_dirty();
+}
+
+/// Where the server that has the directory cannot be asked, its files cannot be looked at either.
+#[test]
+fn a_registry_in_use_is_left_alone() {
+    let server = Server::start();
+    fs::remove_file(server.data().join("control.sock")).expect("the socket was there");
     for options in [&[][..], &["--deep"], &["--json"]] {
-        let mut arguments = vec!["verify", "--data", data];
-        arguments.extend(options);
-        run(&arguments, &[]).expect_code(2).expect_words(&server.pid().to_string());
+        server.verify_live(options).expect_code(2).expect_words(&server.pid().to_string());
     }
     server.client().get("/v2/").expect_status(200);
 }

@@ -116,14 +116,9 @@ fn finish(registry: &Registry, session: SessionId, content: &[u8]) {
 }
 
 fn assert_served(registry: &Registry, content: &[u8]) {
-    let file = registry.open_blob(&repository(), digest(content)).expect("the blob is there");
-    assert_eq!(file.size(), content.len() as u64);
-    let mut found = Vec::new();
-    let mut buffer = vec![0; SIZE];
-    while found.len() < content.len() {
-        let count = file.read_at(&mut buffer, found.len() as u64).expect("the blob is read");
-        found.extend_from_slice(&buffer[..count]);
-    }
+    let blob = registry.open_blob(&repository(), digest(content)).expect("the blob is there");
+    assert_eq!(blob.size(), content.len() as u64);
+    let found = blob.read(registry, 0, content.len()).expect("the blob is read");
     assert!(found == content, "the blob has the bytes that were pushed");
 }
 

@@ -4,14 +4,15 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord,
-    RepositoryRecord, SchemaRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord,
+    BlobRecord, DamagedRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord,
+    ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord, TombstoneRecord,
+    UploadRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 13 {
+    match kind % 15 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -24,7 +25,9 @@ pub fn check(bytes: &[u8]) {
         9 => one::<TombstoneRecord>(bytes),
         10 => one::<KeptRecord>(bytes),
         11 => one::<TagChangeRecord>(bytes),
-        _ => one::<PinRecord>(bytes),
+        12 => one::<PinRecord>(bytes),
+        13 => one::<DamagedRecord>(bytes),
+        _ => one::<ScrubRecord>(bytes),
     }
 }
 
@@ -81,7 +84,7 @@ pub fn samples() -> Vec<Vec<u8>> {
     let records = [
         SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
         RepositoryRecord { name, created_at_ms: 1 << 40, state: RepositoryState::Named }.to_bytes(),
-        BlobRecord { size: 3000, session, stored_at_ms: 1 << 40 }.to_bytes(),
+        BlobRecord { damaged_at_ms: Some(1 << 41), ..BlobRecord::new(3000, session, 1 << 40) }.to_bytes(),
         manifest.to_bytes(),
         TagRecord { digest, pushed_at_ms: 1 << 40 }.to_bytes(),
         ReferenceRecord { role: Role::Layer, target: Target::Absent }.to_bytes(),
@@ -92,6 +95,8 @@ pub fn samples() -> Vec<Vec<u8>> {
         kept.to_bytes(),
         change.to_bytes(),
         PinRecord { since_ms: 1 << 40, who: "local".to_owned() }.to_bytes(),
+        DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
+        ScrubRecord { after: digest }.to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }

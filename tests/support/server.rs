@@ -195,7 +195,18 @@ impl Server {
     /// Runs `verify` with `options` on the stopped directory, whatever it finds.
     #[track_caller]
     pub fn run_verify(&self, options: &[&str]) -> Finished {
-        assert!(self.running.is_none(), "verify is for a stopped server");
+        assert!(self.running.is_none(), "verify_live is for a running server");
+        self.start_verify(options)
+    }
+
+    /// Runs `verify` with `options` on the running server, whatever it finds.
+    #[track_caller]
+    pub fn verify_live(&self, options: &[&str]) -> Finished {
+        assert!(self.running.is_some(), "run_verify is for a stopped server");
+        self.start_verify(options)
+    }
+
+    fn start_verify(&self, options: &[&str]) -> Finished {
         let data = self.data.to_str().expect("a path in UTF-8");
         let mut arguments = vec!["verify", "--data", data];
         arguments.extend(options);

@@ -68,11 +68,15 @@ pub enum TableId {
     TagHistory,
     /// Manifests that must not go.
     Pin,
+    /// Damaged files to be set aside.
+    Damaged,
+    /// How far the scrub came.
+    Scrub,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -99,6 +103,8 @@ impl TableId {
         Self::Untagged,
         Self::TagHistory,
         Self::Pin,
+        Self::Damaged,
+        Self::Scrub,
     ];
 
     /// The table's stable name.
@@ -131,6 +137,8 @@ impl TableId {
             Self::Untagged => "untagged",
             Self::TagHistory => "tag_history",
             Self::Pin => "pin",
+            Self::Damaged => "damaged",
+            Self::Scrub => "scrub",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Deleted manifests, pins, the history of tags, and the numbers on record: I4, I7, I11.
 
-use super::{VerifyReport, scan};
+use super::{Check, PAGE, SHORT_PAGE, VerifyReport, scan};
 use crate::oci::{Digest, Role};
 use crate::registry::error::Error;
 use crate::registry::usage::Usage;
@@ -11,10 +11,10 @@ use crate::store::tables::{
 };
 use crate::store::{KeyRange, Read, RepoId, Snapshot};
 
-pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
-    check_kept(rows, report);
-    check_untagged(rows, report);
-    scan(rows, &TAG, report, |report, (repository, tag), row| {
+pub fn check(check: &mut Check<'_>) {
+    check_kept(check);
+    check_untagged(check);
+    scan(check, &TAG, PAGE, |rows, report, (repository, tag), row| {
         let newest = rows.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())))?;
         let after = newest.and_then(|(_, newest)| newest.after).map(|after| after.digest);
         report.expect(after == Some(row.digest), "I4", || {
@@ -22,12 +22,12 @@ pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
         });
         Ok(())
     });
-    scan(rows, &PIN, report, |report, key, _| {
+    scan(check, &PIN, PAGE, |rows, report, key, _| {
         let there = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
         report.expect(there, "I7", || format!("the pinned manifest {} is gone", key.1));
         Ok(())
     });
-    scan(rows, &REPOSITORY, report, |report, repository, record| {
+    scan(check, &REPOSITORY, SHORT_PAGE, |rows, report, repository, record| {
         let (stored, counted) = (Usage::of(rows, repository)?, Usage::recount(rows, repository)?);
         report.expect(stored == counted, "I11", || {
             format!("{} has {counted:?}, on record is {stored:?}", record.name)
@@ -36,18 +36,18 @@ pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
     });
 }
 
-fn check_kept(rows: &Snapshot, report: &mut VerifyReport) {
-    scan(rows, &KEPT, report, |report, (repository, digest), kept| {
+fn check_kept(check: &mut Check<'_>) {
+    scan(check, &KEPT, SHORT_PAGE, |rows, report, (repository, digest), kept| {
         check_kept_references(rows, (repository, digest), report)?;
         check_kept_subject(rows, (repository, digest), &kept, report)
     });
-    scan(rows, &KEPT_PARENT, report, |report, (repository, child, index), ()| {
+    scan(check, &KEPT_PARENT, PAGE, |rows, report, (repository, child, index), ()| {
         let row = rows.get(&REFERENCE, &(repository, index, child))?;
         let right = row.is_some_and(|row| is_listed(&row)) && rows.contains(&KEPT, &(repository, index))?;
         report.expect(right, "I7", || format!("{child} waits for {index}, which does not keep it"));
         Ok(())
     });
-    scan(rows, &KEPT_REFERRER, report, |report, (repository, subject, referrer), _| {
+    scan(check, &KEPT_REFERRER, PAGE, |rows, report, (repository, subject, referrer), _| {
         let kept = rows.get(&KEPT, &(repository, referrer))?;
         let right = kept.is_some_and(|kept| kept.manifest.subject == Some(subject));
         report.expect(right, "I7", || format!("{referrer} is no deleted referrer of {subject}"));
@@ -98,15 +98,15 @@ fn check_kept_subject(
     Ok(())
 }
 
-fn check_untagged(rows: &Snapshot, report: &mut VerifyReport) {
-    scan(rows, &MANIFEST, report, |report, (repository, digest), manifest| {
+fn check_untagged(check: &mut Check<'_>) {
+    scan(check, &MANIFEST, PAGE, |rows, report, (repository, digest), manifest| {
         let Some(since_ms) = manifest.untagged_since_ms else { return Ok(()) };
         let listed = rows.contains(&UNTAGGED, &(repository, since_ms, digest))?;
         let tagged = rows.first(&TAG_OF, &KeyRange::prefix(&(repository, digest)))?.is_some();
         report.expect(listed && !tagged, "I7", || format!("manifest {digest} is wrongly one without a tag"));
         Ok(())
     });
-    scan(rows, &UNTAGGED, report, |report, (repository, since_ms, digest), ()| {
+    scan(check, &UNTAGGED, PAGE, |rows, report, (repository, since_ms, digest), ()| {
         let manifest = rows.get(&MANIFEST, &(repository, digest))?;
         let right = manifest.is_some_and(|manifest| manifest.untagged_since_ms == Some(since_ms));
         report.expect(right, "I7", || format!("{digest} is listed as a manifest without a tag"));

@@ -1,6 +1,6 @@
 //! Manifests, what they reference, and tags: I3, I4, I7.
 
-use super::{VerifyReport, scan};
+use super::{Check, PAGE, SHORT_PAGE, VerifyReport, scan};
 use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference, Role};
 use crate::registry::error::Error;
 use crate::store::records::{ManifestRecord, RepositoryRecord, RepositoryState, Target};
@@ -10,13 +10,13 @@ use crate::store::tables::{
 };
 use crate::store::{KeyRange, Raw, Read, RepoId, Snapshot};
 
-pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
-    scan(rows, &MANIFEST, report, |report, (repository, digest), record| {
-        report.manifests += 1;
+pub fn check(check: &mut Check<'_>) {
+    scan(check, &MANIFEST, SHORT_PAGE, |rows, report, (repository, digest), record| {
+        report.counts.manifests += 1;
         check_manifest(rows, repository, digest, &record, report)
     });
-    scan(rows, &TAG, report, |report, (repository, tag), record| {
-        report.tags += 1;
+    scan(check, &TAG, PAGE, |rows, report, (repository, tag), record| {
+        report.counts.tags += 1;
         let digest = record.digest;
         let visible = rows.contains(&MANIFEST, &(repository, digest))?;
         report.expect(visible, "I4", || format!("tag {tag} names {digest}, which is not there"));
@@ -24,13 +24,13 @@ pub fn check(rows: &Snapshot, report: &mut VerifyReport) {
         report.expect(both, "I4", || format!("tag {tag} is not listed with its manifest {digest}"));
         Ok(())
     });
-    scan(rows, &TAG_OF, report, |report, (repository, digest, tag), ()| {
+    scan(check, &TAG_OF, PAGE, |rows, report, (repository, digest, tag), ()| {
         let record = rows.get(&TAG, &(repository, tag.clone()))?;
         let both = record.is_some_and(|record| record.digest == digest);
         report.expect(both, "I4", || format!("{digest} is listed with tag {tag}, which is not its"));
         Ok(())
     });
-    scan(rows, &MANIFEST_BYTES, report, |report, (repository, digest), _| {
+    scan(check, &MANIFEST_BYTES, PAGE, |rows, report, (repository, digest), _| {
         let key = (repository, digest);
         let row = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
         report.expect(row, "I3", || format!("the bytes of manifest {digest} have no row"));

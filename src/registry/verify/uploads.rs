@@ -1,0 +1,40 @@
+//! Open uploads against their files: I5.
+
+use super::{Check, walk};
+use crate::oci::SessionId;
+use crate::registry::error::Error;
+use crate::store::tables::UPLOAD;
+use crate::store::{Read, StoreError, UploadEntry};
+
+pub fn check(check: &mut Check<'_>) {
+    walk(check, &UPLOAD, |check, session, upload| {
+        let outcome = check_upload(check, session, upload.offset);
+        check.report.absorb(&format!("upload {session}"), outcome);
+    });
+}
+
+fn check_upload(check: &mut Check<'_>, session: SessionId, offset: u64) -> Result<(), Error> {
+    let dir = check.registry.store.dir();
+    let size = || dir.staging_size(session).map_err(StoreError::from);
+    if size()?.is_some_and(|size| size >= offset) {
+        return Ok(());
+    }
+    // A request that holds the session may be giving its file another name. Nobody else does while we hold
+    // it.
+    let Some(_claim) = check.registry.live.claim(session) else { return Ok(()) };
+    let size = size()?;
+    let is_whole = size.is_some_and(|size| size >= offset) || is_sealed(check, session)?;
+    // Whoever cancels an upload takes its row first: while that is there, so is the file.
+    let is_over = || check.look(|rows| Ok(!rows.contains(&UPLOAD, &session)?));
+    let right = is_whole || is_over()?;
+    check.report.expect(right, "I5", || {
+        format!("upload {session} was acknowledged to byte {offset}, its file has {size:?}")
+    });
+    Ok(())
+}
+
+/// Whether the upload was cut off between two names: the next start makes it an open upload again.
+fn is_sealed(check: &Check<'_>, session: SessionId) -> Result<bool, Error> {
+    let entries = check.registry.store.dir().list_uploads().map_err(StoreError::from)?;
+    Ok(entries.iter().any(|entry| matches!(entry, UploadEntry::Sealed(found) if found.session == session)))
+}
