@@ -21,7 +21,7 @@ steps! {
     retag: "move a tag to another image; the old one keeps its own tag";
     mount_across_repositories: "push to a second repository: layers are mounted from the first";
     delete_collect_push_again: "delete by digest, collect, push again, pull exact";
-    damaged_layer_pushed_again: "flip a byte of a layer's file: found, not served, healed by a push, pull exact";
+    damaged_layer_pushed_again: "a flipped byte is found, not served, healed by a push, pull exact";
     many_layers_one_large: "push and pull 12 layers, one of 48 MiB";
     three_pushes_at_once: "three pushes at once that share a layer";
     manifest_list: "manifest create and push a list, pull it by tag and by digest";

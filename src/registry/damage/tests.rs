@@ -83,6 +83,18 @@ fn a_missing_or_short_file_is_found_by_whoever_asks_for_it() {
 }
 
 #[test]
+fn an_upload_takes_the_place_of_a_file_that_is_gone() {
+    let (scene, layer) = scene();
+    fs::remove_file(scene.file(layer)).unwrap();
+    // By a client that does not ask first.
+    scene.push_blob("team/app", b"layer");
+    assert_eq!(
+        (scene.registry().damaged_blobs(), scene.read("team/app", layer).unwrap()),
+        (1, b"layer".to_vec())
+    );
+}
+
+#[test]
 fn a_deep_check_that_only_looks_says_what_to_settle() {
     let (scene, layer) = scene();
     scene.flip(layer);
