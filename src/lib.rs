@@ -8,9 +8,10 @@
 //! # Invariants
 //! `wharfinger verify` checks them, and every test ends by checking them.
 //!
-//! - I1: a blob row implies a synced file of exactly that size and digest at the row's location.
-//! - I2: a file without a row is an upload in progress, a tombstone not yet unlinked, or debris of an upload
-//!   that the start finds by its name in uploads/.
+//! - I1: a blob row that is not marked as damaged implies a synced file of exactly that size and digest at
+//!   the row's location. A marked one counts as not there, whoever asks, until the blob is pushed again.
+//! - I2: a file without a row is an upload in progress, a tombstone not yet unlinked, a damaged file not yet
+//!   moved to damaged/, or debris of an upload that the start finds by its name in uploads/.
 //! - I3: a visible manifest implies that everything it references is linked in the same repository (exempt:
 //!   `subject`, foreign layers, children of an index that was pushed where the settings allow sparse ones).
 //! - I4: a tag names a visible manifest of its repository.

@@ -219,8 +219,9 @@ pub fn ask_and_watch(
     request: &Request,
     mut show: impl FnMut(&Progress),
 ) -> io::Result<Option<Answer>> {
-    // No socket, or one that a server left behind or a copy brought along, is no server.
-    let Some(stream) = connect_control(root)? else { return Ok(None) };
+    // No socket, or one that a server left behind or a copy brought along, is no server. Where it cannot be
+    // connected to for another reason, opening the directory meets that, too, and says what to do.
+    let Ok(Some(stream)) = connect_control(root) else { return Ok(None) };
     match send(&stream, request) {
         // A server that is too busy says so and hangs up, without waiting for the request.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

@@ -6,6 +6,7 @@
 
 use super::Registry;
 use super::error::Error;
+use super::links;
 use super::verify::VerifyReport;
 use crate::oci::{Digest, Hasher, SessionId};
 use crate::store::records::{BlobRecord, ScrubRecord};
@@ -99,6 +100,24 @@ impl Registry {
             if needed_by.is_empty() { "no manifest".to_owned() } else { needed_by.join(", ") }
         );
         Ok(true)
+    }
+
+    /// Marks a blob whose file shows at a glance that it is damaged: what is about to be stored with the same
+    /// digest is then to take its place. Where it cannot be found out, the file stays what it was.
+    pub(super) fn look_at_stored(&self, digest: Digest) {
+        let look = || {
+            let Some(blob) = self.store.read(|rows| links::whole_blob(rows, digest).map_err(Error::from))?
+            else {
+                return Ok(());
+            };
+            match self.store.look_at_blob(digest, &blob)? {
+                Some(damage) => self.mark_damaged(digest, blob.session, &damage).map(drop),
+                None => Ok::<_, Error>(()),
+            }
+        };
+        if let Err(error) = look() {
+            log::warn!("the stored file of blob {digest} could not be looked at: {error}");
+        }
     }
 
     /// Marks a blob whose file could not be opened or read, if the error says that the file is damaged.

@@ -5,6 +5,7 @@ use super::error::Error;
 use super::links::{self, Judge};
 use super::{ids, repositories};
 use crate::oci::{Digest, RepositoryName};
+use crate::store::records::BlobRecord;
 use crate::store::{MetaError, Read};
 
 impl Registry {
@@ -18,7 +19,13 @@ impl Registry {
     ) -> Result<bool, Error> {
         let now_ms = self.clock.now_ms();
         // Looked at first, so that a miss, which docker has many of, writes nothing.
-        if !self.store.read(|rows| is_held(rows, digest, from, now_ms).map_err(Error::from))? {
+        let source = self.store.read(|rows| held(rows, digest, from, now_ms).map_err(Error::from))?;
+        let Some(blob) = source else { return Ok(false) };
+        // As with HEAD: what is not there any more had better be uploaded.
+        if let Some(damage) = self.store.look_at_blob(digest, &blob)? {
+            if let Err(error) = self.mark_damaged(digest, blob.session, &damage) {
+                log::error!("blob {digest} is damaged ({damage}) and cannot be marked so: {error}");
+            }
             return Ok(false);
         }
         // Only a row, but what follows it is refused below the floor, too: better at once.
@@ -26,7 +33,7 @@ impl Registry {
         let (name, from, fresh) = (name.clone(), from.cloned(), ids::repository());
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
         self.store.write(move |tx| {
-            if !is_held(tx, digest, from.as_ref(), now_ms)? {
+            if held(tx, digest, from.as_ref(), now_ms)?.is_none() {
                 return Ok(false);
             }
             let repository = repositories::find_or_create(tx, &name, fresh, now_ms)?;
@@ -36,19 +43,19 @@ impl Registry {
     }
 }
 
-fn is_held(
+/// The blob, if the repository, or any, has it.
+fn held(
     rows: &impl Read,
     digest: Digest,
     from: Option<&RepositoryName>,
     now_ms: u64,
-) -> Result<bool, MetaError> {
+) -> Result<Option<BlobRecord>, MetaError> {
     let Some(from) = from else {
-        return Ok(
-            links::whole_blob(rows, digest)?.is_some() && links::any_holder(rows, digest, now_ms)?.is_some()
-        );
+        let Some(blob) = links::whole_blob(rows, digest)? else { return Ok(None) };
+        return Ok(links::any_holder(rows, digest, now_ms)?.map(|_| blob));
     };
     match repositories::find(rows, from)? {
-        Some(source) => Ok(links::linked_blob(rows, source, digest, now_ms, Judge::ToTheEnd)?.is_some()),
-        None => Ok(false),
+        Some(source) => links::linked_blob(rows, source, digest, now_ms, Judge::ToTheEnd),
+        None => Ok(None),
     }
 }

@@ -264,6 +264,7 @@ impl Registry {
             self.end_session(session)?;
             return Err(Error::DigestMismatch { expected: digest, actual });
         }
+        self.look_at_stored(digest);
         let now_ms = self.clock.now_ms();
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
         let published = self.store.publish(staging, digest, durable, move |tx, file| {

@@ -21,6 +21,7 @@ steps! {
     retag: "move a tag to another image; the old one keeps its own tag";
     mount_across_repositories: "push to a second repository: layers are mounted from the first";
     delete_collect_push_again: "delete by digest, collect, push again, pull exact";
+    damaged_layer_pushed_again: "a flipped byte is found, not served, healed by a push, pull exact";
     many_layers_one_large: "push and pull 12 layers, one of 48 MiB";
     three_pushes_at_once: "three pushes at once that share a layer";
     manifest_list: "manifest create and push a list, pull it by tag and by digest";
@@ -141,6 +142,28 @@ fn delete_collect_push_again(scene: &Scene) -> Result<(), Box<dyn Error>> {
         scene.registry.delete_manifest("demo/returns", &first.digest)?;
         process::run_failing(&mut docker.puller.command(&["pull", &name]))?;
         scene.registry.collect_garbage()?;
+        let again = docker.builder.push(&name)?;
+        ensure!(again.digest == first.digest, "the digest changed to {}", again.digest);
+        pull_both(&docker.puller, &repository, "v1", &id, &first.digest)?;
+    }
+    Ok(())
+}
+
+/// What damages a file does not know of the registry: nothing but reading all of it finds that.
+fn damaged_layer_pushed_again(scene: &Scene) -> Result<(), Box<dyn Error>> {
+    let docker = shared()?;
+    let repository = scene.reference("demo/damaged");
+    let name = format!("{repository}:v1");
+    let id = docker.builder.build(&context(scene, "context", &[("one", 60_000), ("two", 60_000)])?, &name)?;
+    let first = docker.builder.push(&name)?;
+    let manifest = scene.registry.manifest("demo/damaged", "v1")?.json()?;
+    for part in [&manifest["layers"][1], &manifest["config"]] {
+        let digest = member(part, "digest")?;
+        scene.registry.flip_byte(digest)?;
+        scene.registry.find_damage(digest)?;
+        let status = scene.registry.status(&format!("demo/damaged/blobs/{digest}"))?;
+        ensure!(status == 404, "GET of the damaged blob {digest} gave {status}");
+        process::run_failing(&mut docker.puller.command(&["pull", &name]))?;
         let again = docker.builder.push(&name)?;
         ensure!(again.digest == first.digest, "the digest changed to {}", again.digest);
         pull_both(&docker.puller, &repository, "v1", &id, &first.digest)?;

@@ -130,6 +130,30 @@ impl Registry {
         process::run(&mut collect).map(drop)
     }
 
+    /// Flips a byte of a stored blob, as a failing disk might.
+    pub fn flip_byte(&self, digest: &str) -> Result<(), Box<dyn Error>> {
+        let path = match &self.running {
+            Running::Wharfinger { server } => support::files::blob_file(server.data(), digest),
+            Running::DockerRegistry { folder, .. } => {
+                let hex = support::bytes::hex(digest);
+                let blobs = folder.path().join("data/docker/registry/v2/blobs/sha256");
+                blobs.join(&hex[..2]).join(hex).join("data")
+            }
+        };
+        let mut bytes = fs::read(&path)?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        Ok(fs::write(path, bytes)?)
+    }
+
+    /// Lets the running registry look for damaged files. The peer has no command for that.
+    pub fn find_damage(&self, digest: &str) -> Result<(), Box<dyn Error>> {
+        let Running::Wharfinger { server } = &self.running else { return Ok(()) };
+        let found = server.verify_live(&["--deep"]);
+        ensure!(found.code == Some(1) && found.words().contains(digest), "not found: {}", found.words());
+        Ok(())
+    }
+
     /// A manifest's bytes, checked against the digest that the registry names.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Manifest, Box<dyn Error>> {
         let path = format!("{repository}/manifests/{reference}");

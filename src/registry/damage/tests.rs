@@ -68,20 +68,30 @@ fn other_bytes_are_found_by_a_deep_check_and_healed_by_a_push() {
 
 #[test]
 fn a_missing_or_short_file_is_found_by_whoever_asks_for_it() {
-    for by_head in [true, false] {
+    let head = |scene: &TestScene, layer| scene.is_there("team/app", layer);
+    let get = |scene: &TestScene, layer| scene.read("team/app", layer).is_some();
+    let mount = |scene: &TestScene, layer| scene.registry().mount_blob(&name("other"), layer, None).unwrap();
+    for find in [head, get, mount] {
         for damage in [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, b"lay").unwrap()] {
             let (scene, layer) = scene();
             damage(scene.file(layer));
-            let is_found = if by_head {
-                scene.is_there("team/app", layer)
-            } else {
-                scene.read("team/app", layer).is_some()
-            };
-            assert!(!is_found);
+            assert!(!find(&scene, layer));
             assert_eq!(scene.registry().damaged_blobs(), 1);
             assert_healed_by_a_push(&scene, layer);
         }
     }
+}
+
+#[test]
+fn an_upload_takes_the_place_of_a_file_that_is_gone() {
+    let (scene, layer) = scene();
+    fs::remove_file(scene.file(layer)).unwrap();
+    // By a client that does not ask first.
+    scene.push_blob("team/app", b"layer");
+    assert_eq!(
+        (scene.registry().damaged_blobs(), scene.read("team/app", layer).unwrap()),
+        (1, b"layer".to_vec())
+    );
 }
 
 #[test]
