@@ -86,6 +86,9 @@ fn show_garbage(report: &Value) {
         Some(until_ms) => println!("deleted and kept: {}, the last until {}", amount("kept"), time(until_ms)),
         None => println!("deleted and kept: nothing"),
     }
+    if let Some(until_ms) = report["leased_until_ms"].as_u64() {
+        println!("pushed and in no manifest yet: {}, the last until {}", amount("leased"), time(until_ms));
+    }
     println!("files to be unlinked: {} of {} bytes", report["files"]["count"], report["files"]["bytes"]);
     let verdicts = entries(report, "rules");
     for verdict in verdicts.iter().filter(|verdict| verdict["goes"] == true) {

@@ -110,7 +110,7 @@ impl Registry {
     /// Collects all that may go at once: enforces the rules of the repositories, ends the wait of deleted
     /// manifests and unlinks every file. Leases, pins and references keep what they keep.
     pub fn collect_now(&self) -> Result<Collected, Error> {
-        self.enforce_rules()?;
+        self.enforce_rules(u64::MAX)?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
         collected.files = self.store.sweep_tombstones()? as u64;
         Ok(collected)

@@ -39,6 +39,10 @@ pub struct Garbage {
     pub kept: Amount,
     /// When the last of that may go, in milliseconds since the epoch.
     pub kept_until_ms: Option<u64>,
+    /// What only leases keep: pushed or mounted, and in no manifest yet.
+    pub leased: Amount,
+    /// When the last of these leases ends, in milliseconds since the epoch.
+    pub leased_until_ms: Option<u64>,
     /// Files that wait to be unlinked, and their bytes.
     pub files: (u64, u64),
     /// What the rules of the repositories say of the first images in them.
@@ -57,6 +61,8 @@ impl Garbage {
             "due": amount(&self.due),
             "kept": amount(&self.kept),
             "kept_until_ms": self.kept_until_ms,
+            "leased": amount(&self.leased),
+            "leased_until_ms": self.leased_until_ms,
             "files": {"count": self.files.0, "bytes": self.files.1},
             "rules": self.rules,
         })
@@ -98,6 +104,21 @@ impl Registry {
                 && let Some(row) = rows.get(&BLOB, &blob)?
             {
                 garbage.add_blob(row.size, 0, now_ms);
+            }
+            Ok(())
+        })?;
+        let mut last = None;
+        self.pages(&LEASE, |rows, (blob, _), lease| {
+            let range = KeyRange::prefix(&blob);
+            let needed =
+                rows.first(&BLOB_USER, &range)?.is_some() || rows.first(&KEPT_USER, &range)?.is_some();
+            if needed {
+                return Ok(());
+            }
+            garbage.leased_until_ms = garbage.leased_until_ms.max(Some(lease.ends_at_ms));
+            if last.replace(blob) != Some(blob) {
+                garbage.leased.blobs += 1;
+                garbage.leased.bytes += rows.get(&BLOB, &blob)?.map_or(0, |blob| blob.size);
             }
             Ok(())
         })?;

@@ -34,9 +34,10 @@ impl Registry {
         let mut files = self.make_room()?;
         files += self.unlink_if_due(settings.unlink_batch_secs * 1000)?;
         let uploads = self.end_idle_uploads()?;
-        let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000)?;
+        let steps = settings.gc_steps_per_sec;
+        let (ruled, more) = self.enforce_rules_if_due(settings.retention_secs * 1000, steps)?;
         self.forget_old_history()?;
-        let collected = self.collect(Round { ends_keeping: false, steps: settings.gc_steps_per_sec })?;
+        let collected = self.collect(Round { ends_keeping: false, steps })?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
             log::info!(
@@ -45,7 +46,7 @@ impl Registry {
                  {files} files"
             );
         }
-        Ok(collected.unfinished && settings.gc_steps_per_sec > 0)
+        Ok((collected.unfinished || more) && steps > 0)
     }
 
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.
@@ -59,14 +60,17 @@ impl Registry {
         Ok(files)
     }
 
-    fn enforce_rules_if_due(&self, wait_ms: u64) -> Result<u64, Error> {
+    /// Says how many manifests the rules took, and whether there is more for them to take at once.
+    fn enforce_rules_if_due(&self, wait_ms: u64, steps: u64) -> Result<(u64, bool), Error> {
         let now_ms = self.clock.now_ms();
         if now_ms.saturating_sub(self.retained_at_ms.load(Ordering::Relaxed)) < wait_ms {
-            return Ok(0);
+            return Ok((0, false));
         }
-        let deleted = self.enforce_rules()?;
-        self.retained_at_ms.store(now_ms, Ordering::Relaxed);
-        Ok(deleted)
+        let (deleted, unfinished) = self.enforce_rules(steps)?;
+        if !unfinished {
+            self.retained_at_ms.store(now_ms, Ordering::Relaxed);
+        }
+        Ok((deleted, unfinished))
     }
 
     /// Where the disk has less room than the floor, what is deleted does not wait: the oldest goes first, and

@@ -52,21 +52,35 @@ struct Judged {
 }
 
 impl Registry {
-    /// Deletes what the rules let go; says how many manifests that were.
-    pub fn enforce_rules(&self) -> Result<u64, Error> {
-        let mut deleted = 0;
+    /// Deletes what the rules let go, in at most `steps` deletions. Says how many manifests went, and whether
+    /// there is more.
+    pub fn enforce_rules(&self, steps: u64) -> Result<(u64, bool), Error> {
+        let (mut deleted, mut left, mut unfinished) = (0, steps, false);
         self.ruled_repositories(|registry, name, repository, settings| {
             for (digest, _) in registry.untagged(repository, settings)? {
-                deleted += registry.delete_untagged(name, repository, digest, settings)?;
+                if left == 0 {
+                    unfinished = true;
+                    return Ok(());
+                }
+                // What is found to stay costs no step: there may be any number of it.
+                if let Some(went) = registry.delete_untagged(name, repository, digest, settings)? {
+                    deleted += went;
+                    left -= 1;
+                }
             }
             for judged in registry.judge_images(repository, settings)? {
                 if judged.goes {
+                    if left == 0 {
+                        unfinished = true;
+                        return Ok(());
+                    }
+                    left -= 1;
                     deleted += registry.delete_by_rule(name, repository, &judged.image)?;
                 }
             }
             Ok(())
         })?;
-        Ok(deleted)
+        Ok((deleted, unfinished))
     }
 
     /// Says of each image and each manifest without a tag, in the repositories that have rules, what they do
@@ -150,32 +164,34 @@ impl Registry {
         }
     }
 
+    /// Deletes a manifest without a tag, unless something keeps it. Says how many went with it; none: nothing
+    /// was written.
     fn delete_untagged(
         &self,
         name: &RepositoryName,
         repository: RepoId,
         digest: Digest,
         settings: &RepositorySettings,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         let (name, deletion) = (name.clone(), self.deletion(RULE, Cause::Retention));
         let until_ms = deletion.change.now_ms.saturating_sub(settings.untagged_keep_secs * 1000);
         self.store.write(move |tx| {
             tx.lock(repository)?;
             let key = (repository, digest);
-            let Some(manifest) = tx.get(&MANIFEST, &key)? else { return Ok(0) };
+            let Some(manifest) = tx.get(&MANIFEST, &key)? else { return Ok(None) };
             if manifest.untagged_since_ms.is_none_or(|since_ms| since_ms > until_ms) {
-                return Ok(0);
+                return Ok(None);
             }
             if family::is_protected(tx, key)? {
                 // It goes with what it lives with, so this need not look at it again.
                 tagging::settle_untagged(tx, key, manifest, None)?;
-                return Ok(0);
+                return Ok(Some(0));
             }
             if pins::is_pinned(tx, key)? {
-                return Ok(0);
+                return Ok(None);
             }
             let family = family::gather(tx, repository, &[digest])?;
-            Ok::<_, Error>(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests)
+            Ok::<_, Error>(Some(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests))
         })
     }
 

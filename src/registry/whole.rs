@@ -45,7 +45,7 @@ pub struct Copied {
 }
 
 impl Registry {
-    /// Gives a repository another name. Its open uploads end; its history and what is deleted go along.
+    /// Gives a repository another name. Its open uploads, its history and what is deleted go along.
     pub fn rename_repository(&self, from: &RepositoryName, to: &RepositoryName) -> Result<(), Error> {
         let (from, to) = (from.clone(), to.clone());
         let deletion = self.deletion("rename", Cause::Delete);
