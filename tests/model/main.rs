@@ -3,6 +3,7 @@
 
 mod account;
 mod documents;
+mod graphs;
 mod orders;
 mod place;
 mod protocol;

@@ -18,7 +18,7 @@ use crate::place::{Place, digest, name};
 use crate::support::random;
 
 const CASES: u32 = 25;
-const STEPS: usize = 80;
+const STEPS: usize = 120;
 
 /// Every so many steps all is verified and the files are counted.
 const VERIFY_EVERY: usize = 8;
@@ -36,6 +36,8 @@ enum Step {
     FinishUpload(usize, usize),
     CancelUpload(usize),
     Put(usize, usize, Option<usize>),
+    /// One of those that are deleted and kept.
+    PutAgain(usize, usize, Option<usize>),
     /// All that a manifest needs, and then the manifest.
     PushWhole(usize, usize, Option<usize>),
     DeleteTag(usize, usize),
@@ -49,7 +51,9 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let (repository, blob, document) = (0..REPOSITORIES, 0..BLOBS, 0..DOCUMENTS);
+    // One repository is busier, so that things meet there.
+    let repository = prop_oneof![3 => Just(0), 2 => 0..REPOSITORIES];
+    let (blob, document) = (0..BLOBS, 0..DOCUMENTS);
     let tag = || prop::option::of(0..TAGS);
     let times =
         [1, 10_000, MARGIN_MS, LEASE_MS - MARGIN_MS - 1, LEASE_MS - 1, LEASE_MS, KEEP_MS - 1, KEEP_MS];
@@ -62,11 +66,12 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..4_usize, blob.clone()).prop_map(|(pick, blob)| Step::FinishUpload(pick, blob)),
         1 => (0..4_usize).prop_map(Step::CancelUpload),
         6 => (repository.clone(), document.clone(), tag()).prop_map(|(at, it, tag)| Step::Put(at, it, tag)),
+        3 => (repository.clone(), 0..3_usize, tag()).prop_map(|(at, it, tag)| Step::PutAgain(at, it, tag)),
         5 => (repository.clone(), document.clone(), tag())
             .prop_map(|(at, it, tag)| Step::PushWhole(at, it, tag)),
         2 => (repository.clone(), 0..TAGS).prop_map(|(at, tag)| Step::DeleteTag(at, tag)),
-        7 => (repository.clone(), document).prop_map(|(at, it)| Step::DeleteManifest(at, it)),
-        2 => (repository, blob).prop_map(|(at, blob)| Step::DeleteBlob(at, blob)),
+        7 => (repository.clone(), 0..5_usize).prop_map(|(at, it)| Step::DeleteManifest(at, it)),
+        4 => (repository, 0..3_usize).prop_map(|(at, blob)| Step::DeleteBlob(at, blob)),
         4 => (steps, prop::bool::weighted(0.2)).prop_map(|(steps, ends)| Step::Collect(steps, ends)),
         1 => Just(Step::CollectNow),
         2 => Just(Step::KeepHouse),
@@ -99,6 +104,11 @@ fn answer<T: Debug>(outcome: Result<T, Error>) -> Answer {
         }
         Err(error) => panic!("no answer to expect: {error}"),
     }
+}
+
+/// One of the things that are there; where there are few, also one that is not.
+fn one_of(there: &[usize], pick: usize) -> usize {
+    there.get(pick).copied().unwrap_or(pick)
 }
 
 fn tag_name(tag: usize) -> String {
@@ -137,6 +147,10 @@ impl Run {
             Step::FinishUpload(pick, number) => self.finish(pick, number),
             Step::CancelUpload(pick) => self.cancel(pick),
             Step::Put(at, document, tag) => self.put(at, document, tag),
+            Step::PutAgain(at, pick, tag) => {
+                let kept: Vec<usize> = self.account.repositories[at].kept.keys().copied().collect();
+                self.put(at, one_of(&kept, pick), tag);
+            }
             Step::PushWhole(at, document, tag) => self.push_whole(at, document, tag),
             Step::DeleteTag(at, tag) => {
                 let parsed = Tag::parse(&tag_name(tag)).expect("a tag");
@@ -144,8 +158,13 @@ impl Run {
                     self.place.registry().delete_tag(&name(NAMES[at]), &parsed, Condition::default());
                 assert_eq!(answer(deleted), self.account.delete_tag(at, tag));
             }
-            Step::DeleteManifest(at, document) => self.delete_manifest(at, document),
-            Step::DeleteBlob(at, number) => {
+            Step::DeleteManifest(at, pick) => {
+                let visible: Vec<usize> = self.account.repositories[at].visible.iter().copied().collect();
+                self.delete_manifest(at, one_of(&visible, pick));
+            }
+            Step::DeleteBlob(at, pick) => {
+                let leased: Vec<usize> = self.account.repositories[at].leases.keys().copied().collect();
+                let number = one_of(&leased, pick);
                 let deleted = self.place.registry().delete_blob(&name(NAMES[at]), blob_digest(number));
                 assert_eq!(answer(deleted), self.account.delete_blob(at, number));
             }

@@ -73,8 +73,8 @@ impl Soak {
         pulls.sort_unstable();
         let part = |percent: usize| pulls.get(pulls.len() * percent / 100).copied().unwrap_or_default();
         format!(
-            "{} pushes ({} refused first), {} uploads, {} mounts, {} deletes, {} pulls; {} blobs by gc --now; \
-             a pull took {:.1?} (p50), {:.1?} (p99)",
+            "{} pushes ({} refused first), {} uploads, {} mounts, {} deletes, {} pulls; \
+             {} blobs by gc --now; a pull took {:.1?} (p50), {:.1?} (p99)",
             read(&self.pushes),
             read(&self.refused),
             read(&self.uploads),
