@@ -1,6 +1,7 @@
 //! The orders in which the registry does things to one blob, as a model: two clients push images with it, by
 //! uploading, mounting or asking with HEAD first; somebody deletes; the collector collects; the process is
-//! killed and starts again; a file may be found damaged and is then replaced by the next upload.
+//! killed and starts again; a file may be found damaged and is then replaced by the next upload, which the
+//! registry does not do yet.
 //!
 //! What the model calls an action is a transaction of the ledger, or one operation on a file. Time is counted
 //! in ticks. What is durable and what is not is `State`'s order of fields.
