@@ -3,6 +3,7 @@
 //!
 //! `WHARFINGER_SEED` has the sequences of a run again, `WHARFINGER_MODEL_CASES` makes it longer.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
@@ -124,13 +125,15 @@ struct Run {
     account: Account,
     /// The open uploads, with their repositories.
     sessions: Vec<(usize, SessionId)>,
+    /// What happened at all.
+    met: BTreeSet<&'static str>,
 }
 
 impl Run {
     fn new() -> Self {
         let account = Account::new(START_MS);
         assert_eq!(account.documents.count(), DOCUMENTS);
-        Self { place: Place::new(START_MS, config()), account, sessions: Vec::new() }
+        Self { place: Place::new(START_MS, config()), account, sessions: Vec::new(), met: BTreeSet::new() }
     }
 
     fn act(&mut self, step: &Step) {
@@ -142,6 +145,7 @@ impl Run {
                     self.place.registry().mount_blob(&name(NAMES[at]), blob_digest(number), source.as_ref());
                 let mounted = mounted.expect("a mount is answered");
                 assert_eq!(mounted, self.account.mount(at, number, from));
+                self.met.insert(if mounted { "mounted" } else { "not mounted" });
             }
             Step::BeginUpload(at) => self.begin(at),
             Step::FinishUpload(pick, number) => self.finish(pick, number),
@@ -156,7 +160,8 @@ impl Run {
                 let parsed = Tag::parse(&tag_name(tag)).expect("a tag");
                 let deleted =
                     self.place.registry().delete_tag(&name(NAMES[at]), &parsed, Condition::default());
-                assert_eq!(answer(deleted), self.account.delete_tag(at, tag));
+                let expected = self.account.delete_tag(at, tag);
+                self.agree(&answer(deleted), &expected);
             }
             Step::DeleteManifest(at, pick) => {
                 let visible: Vec<usize> = self.account.repositories[at].visible.iter().copied().collect();
@@ -166,12 +171,15 @@ impl Run {
                 let leased: Vec<usize> = self.account.repositories[at].leases.keys().copied().collect();
                 let number = one_of(&leased, pick);
                 let deleted = self.place.registry().delete_blob(&name(NAMES[at]), blob_digest(number));
-                assert_eq!(answer(deleted), self.account.delete_blob(at, number));
+                let expected = self.account.delete_blob(at, number);
+                self.agree(&answer(deleted), &expected);
             }
             Step::Collect(steps, ends_keeping) => {
                 let round = Round { ends_keeping, steps };
                 let collected = self.place.registry().collect(round).expect("it collects");
                 self.account.collected(!collected.unfinished, ends_keeping, &self.place);
+                self.met.insert(if collected.blobs > 0 { "blobs collected" } else { "no blob collected" });
+                self.met.insert(if collected.unfinished { "a part" } else { "all" });
             }
             Step::CollectNow => {
                 self.place.registry().collect_now().expect("it collects");
@@ -189,6 +197,18 @@ impl Run {
                 self.account.unlinked_at_ms = self.account.now_ms;
             }
         }
+    }
+
+    /// The answer is the account's.
+    #[track_caller]
+    fn agree(&mut self, is: &Answer, expected: &Answer) {
+        assert_eq!(is, expected);
+        self.met.insert(match is {
+            Answer::Done => "done",
+            Answer::Unknown => "unknown",
+            Answer::InUse => "in use",
+            Answer::Missing(_) => "missing",
+        });
     }
 
     fn push_blob(&mut self, at: usize, number: usize) {
@@ -230,7 +250,8 @@ impl Run {
     fn put(&mut self, at: usize, document: usize, tag: Option<usize>) {
         let by = tag.map(tag_name);
         let put = self.place.put(NAMES[at], self.account.documents.manifest(document), by.as_deref());
-        assert_eq!(answer(put), self.account.put(at, document, tag));
+        let expected = self.account.put(at, document, tag);
+        self.agree(&answer(put), &expected);
     }
 
     fn push_whole(&mut self, at: usize, document: usize, tag: Option<usize>) {
@@ -250,7 +271,8 @@ impl Run {
         }
         let it = digest(&self.account.documents.manifest(document).digest);
         let deleted = self.place.registry().delete_manifest(&name(NAMES[at]), it, Condition::default());
-        assert_eq!(answer(deleted), self.account.delete_manifest(at, document));
+        let expected = self.account.delete_manifest(at, document);
+        self.agree(&answer(deleted), &expected);
     }
 
     fn keep_house(&mut self) {
@@ -344,7 +366,8 @@ impl Seen for Place {
     }
 }
 
-fn play(steps: &[Step]) {
+/// Runs a sequence and says what happened in it.
+fn play(steps: &[Step]) -> BTreeSet<&'static str> {
     let mut run = Run::new();
     for (number, step) in steps.iter().enumerate() {
         run.act(step);
@@ -360,6 +383,7 @@ fn play(steps: &[Step]) {
         run.compare();
     }
     run.verify();
+    run.met
 }
 
 /// A runner whose cases follow from a seed.
@@ -377,11 +401,14 @@ pub fn runner(test: &str, cases: u32) -> TestRunner {
 fn every_answer_is_the_accounts() {
     let mut runner = runner("every_answer_is_the_accounts", CASES);
     let steps = prop::collection::vec(any_step(), 1..=STEPS);
+    let met = RefCell::new(BTreeSet::new());
     let outcome = runner.run(&steps, |steps| {
-        play(&steps);
+        met.borrow_mut().append(&mut play(&steps));
         Ok(())
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+    // What never happens shows nothing.
+    assert_eq!(met.borrow().len(), 10, "{met:?}");
 }
