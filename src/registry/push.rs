@@ -1,13 +1,13 @@
 //! Pushing a manifest: one transaction from the check of its references to its tags.
 
 use super::condition::Condition;
-use super::error::Error;
+use super::error::{Error, MissingReference};
 use super::kept::Restored;
 use super::references::{self, References};
 use super::tagging::{self, Change};
 use super::{Registry, ids, repositories, usage};
 use crate::oci::{
-    Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Role, Tag,
+    Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Tag,
 };
 use crate::store::records::{Cause, ManifestRecord, ReferrerRecord};
 use crate::store::tables::{KEPT, MANIFEST, MANIFEST_BYTES, REFERRER, TAG};
@@ -96,37 +96,35 @@ impl Registry {
         let mut attempts = 1;
         let moved = loop {
             let this = Arc::clone(&push);
-            match self.store.write(move |tx| this.write(tx, fresh)) {
-                Err(Error::ReferencesMissing { .. })
-                    if attempts < ATTEMPTS_MAX && self.bring_back_listed(&push.name, &push.manifest)? =>
-                {
-                    attempts += 1;
-                }
-                written => break written?,
+            let written = self.store.write(move |tx| this.write(tx, fresh));
+            let Err(Error::ReferencesMissing { missing, .. }) = &written else { break written? };
+            if attempts == ATTEMPTS_MAX || !self.bring_back_missing(&push.name, missing)? {
+                break written?;
             }
+            attempts += 1;
         };
         Ok(Pushed { digest, subject, moved })
     }
 
-    /// Brings the deleted manifests back that a pushed index lists. They are there, as deleted blobs are: no
-    /// push is refused for what somebody else deletes meanwhile. Says whether there were any.
-    fn bring_back_listed(&self, name: &RepositoryName, manifest: &Manifest) -> Result<bool, Error> {
-        let children = || manifest.references().iter().filter(|reference| reference.role == Role::Child);
-        let hidden = self.store.read(|rows| {
-            let Some(repository) = repositories::find(rows, name)? else { return Ok(Vec::new()) };
-            let mut hidden = Vec::new();
-            for child in children() {
-                let key = (repository, child.descriptor.digest);
-                if rows.contains(&KEPT, &key)? {
-                    hidden.push(key);
+    /// Brings back what a pushed index lacks, if all of it are deleted manifests: they are there, as deleted
+    /// blobs are, and no push is refused for what somebody else deletes meanwhile. Says whether it did.
+    fn bring_back_missing(&self, name: &RepositoryName, missing: &[MissingReference]) -> Result<bool, Error> {
+        let keys = self.store.read(|rows| {
+            let Some(repository) = repositories::find(rows, name)? else { return Ok(None) };
+            let keys: Vec<_> = missing.iter().map(|missing| (repository, missing.digest)).collect();
+            for key in &keys {
+                // One that came back in the meantime is no obstacle.
+                if !rows.contains(&KEPT, key)? && !rows.contains(&MANIFEST, key)? {
+                    return Ok(None);
                 }
             }
-            Ok::<_, Error>(hidden)
+            Ok::<_, Error>(Some(keys))
         })?;
-        for key in &hidden {
-            self.bring_back(name, *key, None, &mut Restored::default())?;
+        let Some(keys) = keys else { return Ok(false) };
+        for key in keys {
+            self.bring_back(name, key, None, &mut Restored::default())?;
         }
-        Ok(!hidden.is_empty())
+        Ok(true)
     }
 }
 

@@ -27,6 +27,7 @@ mod packaging;
 mod peer;
 mod podman;
 mod skopeo;
+mod story;
 
 #[expect(dead_code, unused_imports, reason = "the clients need the server alone")]
 #[path = "../support/mod.rs"]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -152,6 +153,19 @@ impl Registry {
         let found = server.verify_live(&["--deep"]);
         ensure!(found.code == Some(1) && found.words().contains(digest), "not found: {}", found.words());
         Ok(())
+    }
+
+    /// The files that hold a digest in the registry's folder.
+    pub fn files_of(&self, digest: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+        match &self.running {
+            Running::Wharfinger { server } => Ok(support::files::blob_files(server.data(), digest)),
+            Running::DockerRegistry { folder, .. } => {
+                let hex = digest.strip_prefix("sha256:").ok_or("a digest of sha256")?;
+                let blobs = folder.path().join("data/docker/registry/v2/blobs/sha256");
+                let path = blobs.join(&hex[..2]).join(hex).join("data");
+                Ok(if path.exists() { vec![path] } else { Vec::new() })
+            }
+        }
     }
 
     /// A manifest's bytes, checked against the digest that the registry names.

@@ -28,3 +28,8 @@ pub fn every<T>(pause: Duration, what: &str, mut probe: impl FnMut() -> Option<T
 pub fn until_true(what: &str, mut probe: impl FnMut() -> bool) {
     until(what, || probe().then_some(()));
 }
+
+/// Gives others a moment, where there is nothing to do just now: for loops that end by a condition.
+pub fn briefly() {
+    std::thread::sleep(PAUSE);
+}

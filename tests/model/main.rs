@@ -1,0 +1,15 @@
+//! Models: the orders of the registry searched through in all states, and the registry itself held against a
+//! plain account of what it has to answer.
+
+mod account;
+mod documents;
+mod graphs;
+mod orders;
+mod place;
+mod protocol;
+mod search;
+mod sequences;
+
+#[expect(dead_code, unused_imports, reason = "shared with the other test binaries; each uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
