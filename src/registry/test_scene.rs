@@ -7,6 +7,7 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 /// A registry and its directory.
@@ -140,6 +141,15 @@ impl Drop for TestScene {
         if !std::thread::panicking() {
             assert_eq!(self.violations(true), [""; 0]);
         }
+    }
+}
+
+/// Sets a flag when it goes, also in a panic: those who work until it is set would work for ever.
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -183,6 +185,46 @@ fn a_running_registry_checks_itself() {
     let tag = format!("needed by checked@{} (v1)", image.digest);
     server.verify_live(&[]).expect_code(1).expect_words(bytes::hex(&layer_of(&image))).expect_words(&tag);
     server.into_dirty();
+}
+
+/// What clients do meanwhile is no fault, whenever it is looked at.
+#[test]
+fn a_busy_registry_has_no_faults() {
+    let server = Server::start();
+    let data = server.data().to_str().expect("a path in UTF-8");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (server, is_over) = (&server, &is_over);
+        let _ends = Ends(is_over);
+        for worker in 0..3_u64 {
+            scope.spawn(move || {
+                let client = server.client();
+                for round in (0_u64..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                    let image = ImageBuilder::sample(540 + worker).layer(&bytes::random(round, 9000)).build();
+                    image.push(&client, &format!("busy{worker}"), "v1");
+                    client.patch(&uploads::start(&client, "open"), b"content").expect_status(202);
+                    client.delete_manifest(&format!("busy{worker}"), &image.digest).expect_status(202);
+                }
+            });
+        }
+        scope.spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                run(&["gc", "--data", data, "--now"], &[]).expect_code(0);
+            }
+        });
+        for options in [&[][..], &["--deep"]].iter().cycle().take(20) {
+            server.verify_live(options).expect_code(0);
+        }
+    });
+}
+
+/// Sets the flag when it goes, also in a panic: those who work until it is set would work for ever.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Where the server that has the directory cannot be asked, its files cannot be looked at either.

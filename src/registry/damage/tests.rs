@@ -1,10 +1,13 @@
 //! Damaged blobs, from the finding to the healing.
 
-use super::super::test_scene::{TestScene, digest, name};
+use super::super::test_scene::{Ends, TestScene, digest, name};
 use super::*;
 use crate::registry::Checks;
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 
 /// A deep check that writes down what it finds.
 fn deep(scene: &TestScene) -> VerifyReport {
@@ -242,4 +245,57 @@ fn tags_of_the_indexes_above_are_named() {
     let needing = needing(&rows, layer).unwrap();
     assert_eq!(needing[0].tags, ["v1", "multi"]);
     assert_eq!(needing[0].to_string(), format!("team/app@{} (v1, multi)", image.manifest));
+}
+
+/// Damages whatever file it finds, one after the other, in turn by other bytes and by taking it away.
+fn damage_files(scene: &TestScene, is_over: &AtomicBool) {
+    for round in 0_u64.. {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let directory =
+            scene.data().join("blobs/sha256").join(&digest(&[u8::try_from(round % 4).unwrap()]).hex()[..2]);
+        for file in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            // It may be gone by now, and is not to be made anew.
+            if round % 2 == 0 {
+                fs::remove_file(file).ok();
+            } else if let Ok(file) = fs::File::options().write(true).open(file) {
+                file.write_at(&[9], 0).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_is_damaged_while_it_is_pushed_and_checked_ends_whole() {
+    let scene = TestScene::new(|_| {});
+    let layers: [&[u8]; 4] = [&[0], &[1], &[2], &[3]];
+    scene.push_image("team/app", "v1", &layers);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (scene, is_over) = (&scene, &is_over);
+        let _ends = Ends(is_over);
+        scope.spawn(move || damage_files(scene, is_over));
+        for _ in 0..2 {
+            scope.spawn(move || {
+                for layer in layers.iter().cycle() {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    scene.push_blob("team/app", layer);
+                    scene.read("team/app", digest(layer));
+                }
+            });
+        }
+        for _ in 0..30 {
+            let found = deep(scene).violations;
+            assert!(found.iter().all(|found| found.invariant == "I1"), "{found:?}");
+        }
+    });
+    assert!(scene.registry().damaged_blobs() > 0);
+    deep(&scene);
+    scene.push_image("team/app", "v1", &layers);
+    for layer in layers {
+        assert_eq!(scene.read("team/app", digest(layer)).unwrap(), layer);
+    }
 }

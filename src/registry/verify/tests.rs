@@ -1,6 +1,6 @@
 //! Checking a registry that others push to, delete from and collect meanwhile.
 
-use super::super::test_scene::{TestScene, digest, name};
+use super::super::test_scene::{Ends, TestScene, digest, name};
 use super::*;
 use crate::registry::Condition;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,6 @@ use std::thread;
 
 /// How often the registry is checked while the others are at work.
 const CHECKS: usize = 100;
-
-/// Sets the flag when it goes, also in a panic: the others would work for ever.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 fn push_and_delete(scene: &TestScene, worker: u32, is_over: &AtomicBool) {
     let repository = format!("team/{}", worker % 2);
