@@ -33,8 +33,6 @@ mod room;
 mod scene;
 mod scrub;
 mod tagging;
-#[cfg(test)]
-mod test_scene;
 mod undelete;
 mod upload;
 mod usage;

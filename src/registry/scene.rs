@@ -7,7 +7,11 @@ use super::{
 use crate::config::Config;
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use serde_json::{Value, json};
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -15,25 +19,44 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// A registry that can be opened again.
+pub struct Opened(Option<Registry>);
+
+impl Deref for Opened {
+    type Target = Registry;
+
+    fn deref(&self) -> &Registry {
+        self.0.as_ref().unwrap()
+    }
+}
+
 /// A registry in a directory of its own. When it is dropped, every invariant is checked.
 pub struct Scene {
-    _home: TempDir,
+    home: TempDir,
     pub clock: Arc<ManualClock>,
-    pub registry: Registry,
+    config: Config,
+    pub registry: Opened,
 }
 
 impl Scene {
     pub fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(&home.path().join("data")).unwrap();
-        let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-        let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
-        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
         let mut config = Config::default();
         change(&mut config);
-        let registry = Registry::new(store, Arc::clone(&clock) as Arc<_>, config);
+        let (home, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(1_700_000_000_000)));
+        let mut scene = Self { home, clock, config, registry: Opened(None) };
+        scene.start();
+        scene
+    }
+
+    /// Opens the directory again, as a start does.
+    pub fn start(&mut self) {
+        drop(self.registry.0.take());
+        let dir = DataDir::open(&self.data()).unwrap();
+        let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
+        let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
+        let registry = Registry::new(store, Arc::clone(&self.clock) as Arc<_>, self.config.clone());
         registry.recover().unwrap();
-        Self { _home: home, clock, registry }
+        self.registry.0 = Some(registry);
     }
 
     pub fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
@@ -126,13 +149,71 @@ impl Scene {
     pub fn is_stored(&self, digest: Digest) -> bool {
         self.registry.explain(digest).unwrap().blob_bytes.is_some()
     }
+
+    /// Whether HEAD finds the blob.
+    pub fn is_there(&self, repository: &str, digest: Digest) -> bool {
+        self.registry.stat_blob(&name(repository), digest).is_ok()
+    }
+
+    /// What GET gives, all of it.
+    pub fn read(&self, repository: &str, digest: Digest) -> Option<Vec<u8>> {
+        let blob = self.registry.open_blob(&name(repository), digest).ok()?;
+        blob.read(&self.registry, 0, usize::try_from(blob.size()).unwrap()).ok()
+    }
+
+    /// The one file of a blob.
+    pub fn file(&self, digest: Digest) -> PathBuf {
+        let hex = digest.hex();
+        let directory = self.data().join("blobs/sha256").join(&hex[..2]);
+        let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&*hex)).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    }
+
+    /// Puts other bytes of the same length in the place of a blob's.
+    pub fn flip(&self, digest: Digest) {
+        let path = self.file(digest);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// The names of the damaged files that are kept.
+    pub fn set_aside(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.data().join("damaged")) else { return Vec::new() };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// What a check says, in words.
+    pub fn violations(&self, deep: bool) -> Vec<String> {
+        let report = self.registry.verify(deep).unwrap();
+        report.violations.into_iter().map(|found| format!("{}: {}", found.invariant, found.words)).collect()
+    }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert_eq!(self.registry.verify(true).unwrap().violations, []);
+            assert_eq!(self.violations(true), [""; 0]);
         }
+    }
+}
+
+/// Sets a flag when it goes, also in a panic: those who work until it is set would work for ever.
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

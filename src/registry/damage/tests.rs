@@ -1,8 +1,8 @@
 //! Damaged blobs, from the finding to the healing.
 
-use super::super::test_scene::{Ends, TestScene, digest, name};
 use super::*;
 use crate::registry::Checks;
+use crate::registry::scene::{Ends, Scene, digest, name};
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -10,28 +10,28 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 /// A deep check that writes down what it finds.
-fn deep(scene: &TestScene) -> VerifyReport {
+fn deep(scene: &Scene) -> VerifyReport {
     let checks = Checks { deep: true, settle: true };
-    scene.registry().verify_with(checks, &mut |_| ControlFlow::Continue(())).unwrap()
+    scene.registry.verify_with(checks, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 /// An image with a layer, in a registry of its own.
-fn scene() -> (TestScene, Digest) {
-    let scene = TestScene::new(|_| {});
+fn scene() -> (Scene, Digest) {
+    let scene = Scene::new(|_| {});
     scene.push_image("team/app", "v1", &[b"layer"]);
     (scene, digest(b"layer"))
 }
 
 /// Puts a link where the directory for damaged files belongs: nothing is moved through one.
-fn block_damaged(scene: &TestScene) {
+fn block_damaged(scene: &Scene) {
     std::os::unix::fs::symlink("/nowhere", scene.data().join("damaged")).unwrap();
 }
 
-fn assert_gone(scene: &TestScene, layer: Digest) {
+fn assert_gone(scene: &Scene, layer: Digest) {
     assert!(!scene.is_there("team/app", layer), "HEAD");
     assert!(scene.read("team/app", layer).is_none(), "GET");
     for from in [None, Some(name("team/app"))] {
-        assert!(!scene.registry().mount_blob(&name("other"), layer, from.as_ref()).unwrap(), "mount");
+        assert!(!scene.registry.mount_blob(&name("other"), layer, from.as_ref()).unwrap(), "mount");
     }
     for (repository, tag) in [("team/app", "v1"), ("team/app", "v2")] {
         let error = scene.push_manifest(repository, tag, &[b"layer"]).unwrap_err();
@@ -40,7 +40,7 @@ fn assert_gone(scene: &TestScene, layer: Digest) {
     }
 }
 
-fn assert_healed_by_a_push(scene: &TestScene, layer: Digest) {
+fn assert_healed_by_a_push(scene: &Scene, layer: Digest) {
     assert_gone(scene, layer);
     scene.push_blob("team/app", b"layer");
     scene.push_manifest("team/app", "v1", &[b"layer"]).unwrap();
@@ -61,7 +61,7 @@ fn other_bytes_are_found_by_a_deep_check_and_healed_by_a_push() {
         (needed_by[0].repository.as_str(), &needed_by[0].tags[..]),
         ("team/app", &["v1".to_owned()][..])
     );
-    assert_eq!((scene.set_aside(), scene.registry().damaged_blobs()), (vec![file.clone()], 1));
+    assert_eq!((scene.set_aside(), scene.registry.damaged_blobs()), (vec![file.clone()], 1));
     let told = scene.violations(true);
     assert!(told.len() == 1 && told[0].contains("pushed again"), "{told:?}");
     assert_healed_by_a_push(&scene, layer);
@@ -71,15 +71,15 @@ fn other_bytes_are_found_by_a_deep_check_and_healed_by_a_push() {
 
 #[test]
 fn a_missing_or_short_file_is_found_by_whoever_asks_for_it() {
-    let head = |scene: &TestScene, layer| scene.is_there("team/app", layer);
-    let get = |scene: &TestScene, layer| scene.read("team/app", layer).is_some();
-    let mount = |scene: &TestScene, layer| scene.registry().mount_blob(&name("other"), layer, None).unwrap();
+    let head = |scene: &Scene, layer| scene.is_there("team/app", layer);
+    let get = |scene: &Scene, layer| scene.read("team/app", layer).is_some();
+    let mount = |scene: &Scene, layer| scene.registry.mount_blob(&name("other"), layer, None).unwrap();
     for find in [head, get, mount] {
         for damage in [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, b"lay").unwrap()] {
             let (scene, layer) = scene();
             damage(scene.file(layer));
             assert!(!find(&scene, layer));
-            assert_eq!(scene.registry().damaged_blobs(), 1);
+            assert_eq!(scene.registry.damaged_blobs(), 1);
             assert_healed_by_a_push(&scene, layer);
         }
     }
@@ -92,7 +92,7 @@ fn an_upload_takes_the_place_of_a_file_that_is_gone() {
     // By a client that does not ask first.
     scene.push_blob("team/app", b"layer");
     assert_eq!(
-        (scene.registry().damaged_blobs(), scene.read("team/app", layer).unwrap()),
+        (scene.registry.damaged_blobs(), scene.read("team/app", layer).unwrap()),
         (1, b"layer".to_vec())
     );
 }
@@ -101,12 +101,12 @@ fn an_upload_takes_the_place_of_a_file_that_is_gone() {
 fn a_deep_check_that_only_looks_says_what_to_settle() {
     let (scene, layer) = scene();
     scene.flip(layer);
-    let report = scene.registry().verify(true).unwrap();
+    let report = scene.registry.verify(true).unwrap();
     assert!(scene.is_there("team/app", layer), "it changed nothing");
-    scene.registry().settle(&report).unwrap();
+    scene.registry.settle(&report).unwrap();
     assert_healed_by_a_push(&scene, layer);
     // What it found is over by now.
-    scene.registry().settle(&report).unwrap();
+    scene.registry.settle(&report).unwrap();
     assert!(scene.is_there("team/app", layer));
 }
 
@@ -163,9 +163,9 @@ fn a_damaged_blob_is_collected_like_any_other() {
     let (scene, layer) = scene();
     scene.flip(layer);
     deep(&scene);
-    let image = needing(&scene.registry().store.snapshot().unwrap(), layer).unwrap().remove(0).manifest;
+    let image = needing(&scene.registry.store.snapshot().unwrap(), layer).unwrap().remove(0).manifest;
     scene
-        .registry()
+        .registry
         .delete_manifest(
             &name("team/app"),
             image.parse().unwrap(),
@@ -176,7 +176,7 @@ fn a_damaged_blob_is_collected_like_any_other() {
     // What a deleted manifest keeps is not there either.
     let error = scene.push_manifest("team/app", "v1", &[b"layer"]).unwrap_err();
     assert!(matches!(error, Error::ReferencesMissing { .. }), "{error}");
-    assert_eq!(scene.registry().collect_now().unwrap().blobs, 2);
+    assert_eq!(scene.registry.collect_now().unwrap().blobs, 2);
     assert_eq!(scene.violations(true), [""; 0]);
     scene.push_image("team/app", "v1", &[b"layer"]);
     assert_eq!(scene.read("team/app", layer).unwrap(), b"layer");
@@ -185,29 +185,29 @@ fn a_damaged_blob_is_collected_like_any_other() {
 #[test]
 fn a_mark_meets_only_the_file_that_was_damaged() {
     let (scene, layer) = scene();
-    let session = scene.registry().open_blob(&name("team/app"), layer).unwrap().session();
+    let session = scene.registry.open_blob(&name("team/app"), layer).unwrap().session();
     scene.flip(layer);
     deep(&scene);
     scene.push_blob("team/app", b"layer");
     // Somebody comes late with what he saw of the old file.
-    assert!(!scene.registry().mark_damaged(layer, session, &Damage::Missing).unwrap());
+    assert!(!scene.registry.mark_damaged(layer, session, &Damage::Missing).unwrap());
     assert!(scene.is_there("team/app", layer));
-    assert!(!scene.registry().mark_damaged(digest(b"nothing"), session, &Damage::Missing).unwrap());
+    assert!(!scene.registry.mark_damaged(digest(b"nothing"), session, &Damage::Missing).unwrap());
 }
 
 #[test]
 fn a_checked_read_keeps_the_last_bytes_back() {
-    let scene = TestScene::new(|_| {});
+    let scene = Scene::new(|_| {});
     let content = vec![7; 1000];
     let blob = scene.push_blob("team/app", &content);
-    let open = || scene.registry().open_blob(&name("team/app"), blob).unwrap();
+    let open = || scene.registry.open_blob(&name("team/app"), blob).unwrap();
     let mut right = open().checked();
-    let pieces: Vec<_> = (0..3).map(|_| right.read(scene.registry(), 400).unwrap()).collect();
+    let pieces: Vec<_> = (0..3).map(|_| right.read(&scene.registry, 400).unwrap()).collect();
     assert_eq!(pieces.concat(), content);
     scene.flip(blob);
     let mut wrong = open().checked();
-    assert!(wrong.read(scene.registry(), 400).is_ok() && wrong.read(scene.registry(), 400).is_ok());
-    assert!(wrong.read(scene.registry(), 400).is_err());
+    assert!(wrong.read(&scene.registry, 400).is_ok() && wrong.read(&scene.registry, 400).is_ok());
+    assert!(wrong.read(&scene.registry, 400).is_err());
     assert!(!scene.is_there("team/app", blob));
     scene.push_blob("team/app", &content);
 }
@@ -215,10 +215,10 @@ fn a_checked_read_keeps_the_last_bytes_back() {
 #[test]
 fn tags_of_the_indexes_above_are_named() {
     let (scene, layer) = scene();
-    let rows = scene.registry().store.snapshot().unwrap();
+    let rows = scene.registry.store.snapshot().unwrap();
     let image = needing(&rows, layer).unwrap().remove(0);
     let size = scene
-        .registry()
+        .registry
         .stat_manifest(&name("team/app"), &crate::oci::Reference::Digest(image.manifest.parse().unwrap()))
         .unwrap()
         .size;
@@ -230,7 +230,7 @@ fn tags_of_the_indexes_above_are_named() {
         }],
     });
     scene
-        .registry()
+        .registry
         .put_manifest(crate::registry::ManifestPush {
             name: name("team/app"),
             reference: crate::oci::Reference::Tag(crate::oci::Tag::parse("multi").unwrap()),
@@ -241,14 +241,14 @@ fn tags_of_the_indexes_above_are_named() {
             who: "pusher".to_owned(),
         })
         .unwrap();
-    let rows = scene.registry().store.snapshot().unwrap();
+    let rows = scene.registry.store.snapshot().unwrap();
     let needing = needing(&rows, layer).unwrap();
     assert_eq!(needing[0].tags, ["v1", "multi"]);
     assert_eq!(needing[0].to_string(), format!("team/app@{} (v1, multi)", image.manifest));
 }
 
 /// Damages whatever file it finds, one after the other, in turn by other bytes and by taking it away.
-fn damage_files(scene: &TestScene, is_over: &AtomicBool) {
+fn damage_files(scene: &Scene, is_over: &AtomicBool) {
     for round in 0_u64.. {
         if is_over.load(Ordering::Relaxed) {
             return;
@@ -268,7 +268,7 @@ fn damage_files(scene: &TestScene, is_over: &AtomicBool) {
 
 #[test]
 fn whatever_is_damaged_while_it_is_pushed_and_checked_ends_whole() {
-    let scene = TestScene::new(|_| {});
+    let scene = Scene::new(|_| {});
     let layers: [&[u8]; 4] = [&[0], &[1], &[2], &[3]];
     scene.push_image("team/app", "v1", &layers);
     let is_over = AtomicBool::new(false);
@@ -292,7 +292,7 @@ fn whatever_is_damaged_while_it_is_pushed_and_checked_ends_whole() {
             assert!(found.iter().all(|found| found.invariant == "I1"), "{found:?}");
         }
     });
-    assert!(scene.registry().damaged_blobs() > 0);
+    assert!(scene.registry.damaged_blobs() > 0);
     deep(&scene);
     scene.push_image("team/app", "v1", &layers);
     for layer in layers {

@@ -1,15 +1,15 @@
 //! Checking a registry that others push to, delete from and collect meanwhile.
 
-use super::super::test_scene::{Ends, TestScene, digest, name};
 use super::*;
 use crate::registry::Condition;
+use crate::registry::scene::{Ends, Scene, digest, name};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// How often the registry is checked while the others are at work.
 const CHECKS: usize = 100;
 
-fn push_and_delete(scene: &TestScene, worker: u32, is_over: &AtomicBool) {
+fn push_and_delete(scene: &Scene, worker: u32, is_over: &AtomicBool) {
     let repository = format!("team/{}", worker % 2);
     for round in 0_u32.. {
         if is_over.load(Ordering::Relaxed) {
@@ -25,18 +25,17 @@ fn push_and_delete(scene: &TestScene, worker: u32, is_over: &AtomicBool) {
         let tag = format!("tag{}", round % 2);
         // Another one deletes, so what was there may be gone by now.
         let Ok(image) = scene.push_manifest(&repository, &tag, &layers) else { continue };
-        let cancelled =
-            scene.registry().start_upload(&name(&repository), digest(b"").algorithm(), 0).unwrap();
-        scene.registry().cancel_upload(&name(&repository), cancelled.session()).unwrap();
+        let cancelled = scene.registry.start_upload(&name(&repository), digest(b"").algorithm(), 0).unwrap();
+        scene.registry.cancel_upload(&name(&repository), cancelled.session()).unwrap();
         if round % 4 != 0 {
-            scene.registry().delete_manifest(&name(&repository), image, Condition::default(), "deleter").ok();
+            scene.registry.delete_manifest(&name(&repository), image, Condition::default(), "deleter").ok();
         }
     }
 }
 
 #[test]
 fn a_check_of_a_busy_registry_finds_nothing_wrong() {
-    let scene = TestScene::new(|config| config.settings.free_space_floor_bytes = 0);
+    let scene = Scene::new(|config| config.settings.free_space_floor_bytes = 0);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let (scene, is_over) = (&scene, &is_over);
@@ -46,22 +45,22 @@ fn a_check_of_a_busy_registry_finds_nothing_wrong() {
         }
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                scene.registry().collect_now().unwrap();
+                scene.registry.collect_now().unwrap();
             }
         });
         for number in 0..CHECKS {
             let checks = Checks { deep: number % 2 == 0, settle: number % 4 == 0 };
-            let report = scene.registry().verify_with(checks, &mut |_| ControlFlow::Continue(())).unwrap();
+            let report = scene.registry.verify_with(checks, &mut |_| ControlFlow::Continue(())).unwrap();
             assert_eq!(report.violations, [], "check {number}");
             assert!(!report.is_partial && report.mended.is_empty());
         }
-        assert_eq!(scene.registry().damaged_blobs(), 0);
+        assert_eq!(scene.registry.damaged_blobs(), 0);
     });
 }
 
 #[test]
 fn progress_reaches_its_end() {
-    let scene = TestScene::new(|_| {});
+    let scene = Scene::new(|_| {});
     let large = vec![1; 5 * BUFFER_BYTES / 2];
     scene.push_image("team/app", "v1", &[&large, b"small"]);
     for deep in [true, false] {
@@ -70,7 +69,7 @@ fn progress_reaches_its_end() {
             told.push(*progress);
             ControlFlow::Continue(())
         };
-        let report = scene.registry().verify_with(Checks { deep, settle: false }, tell).unwrap();
+        let report = scene.registry.verify_with(Checks { deep, settle: false }, tell).unwrap();
         let last = told.last().unwrap();
         assert_eq!((last.files, last.of_files), (3, 3));
         assert_eq!((last.bytes, last.of_bytes), (report.counts.bytes, large.len() as u64 + 7));
@@ -86,34 +85,34 @@ fn progress_reaches_its_end() {
 
 #[test]
 fn a_check_that_is_broken_off_says_so() {
-    let mut scene = TestScene::new(|_| {});
+    let mut scene = Scene::new(|_| {});
     scene.push_image("team/app", "v1", &[&vec![1; 3 * BUFFER_BYTES]]);
     let checks = Checks { deep: true, settle: true };
     let tell = &mut |progress: &Progress| {
         if progress.bytes > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let report = scene.registry().verify_with(checks, tell).unwrap();
+    let report = scene.registry.verify_with(checks, tell).unwrap();
     assert!(report.is_partial && report.violations.is_empty());
     // The server ends.
-    scene.registry().stop();
-    assert!(scene.registry().verify(true).unwrap().is_partial);
+    scene.registry.stop();
+    assert!(scene.registry.verify(true).unwrap().is_partial);
     scene.start();
 }
 
 #[test]
 fn a_deep_check_says_when_files_were_good() {
-    let scene = TestScene::new(|_| {});
+    let scene = Scene::new(|_| {});
     let layer = scene.push_blob("team/app", b"layer");
     let good_at_ms = || {
-        let rows = scene.registry().store.snapshot().unwrap();
+        let rows = scene.registry.store.snapshot().unwrap();
         rows.get(&crate::store::tables::BLOB, &layer).unwrap().unwrap().good_at_ms
     };
     let stored = good_at_ms();
     scene.clock.advance_ms(5);
-    scene.registry().verify(true).unwrap();
+    scene.registry.verify(true).unwrap();
     assert_eq!(good_at_ms(), stored, "it only looked");
     scene
-        .registry()
+        .registry
         .verify_with(Checks { deep: true, settle: true }, &mut |_| ControlFlow::Continue(()))
         .unwrap();
     assert_eq!(good_at_ms(), stored + 5);
