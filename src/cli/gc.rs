@@ -132,6 +132,15 @@ fn show_explanation(report: &Value) {
         let manifest = text(entry, "manifest");
         lines.push(format!("kept by {manifest}, deleted in {repository}, which goes at {due}"));
     }
+    if let Some(damaged_ms) = report["damaged_at_ms"].as_u64() {
+        let found = time(damaged_ms);
+        lines.push(format!(
+            "its file was found damaged at {found}: push it again, which puts a new one there"
+        ));
+    }
+    if report["gone"].is_object() {
+        lines.push(gone_line(&report["gone"]));
+    }
     for name in entries("pinned_in") {
         lines.push(format!("pinned in {}", name.as_str().unwrap_or_default()));
     }
@@ -142,4 +151,25 @@ fn show_explanation(report: &Value) {
         lines.push("not here: never pushed, or collected".to_owned());
     }
     println!("{}", lines.join("\n"));
+}
+
+/// Why something went.
+fn gone_line(gone: &Value) -> String {
+    let when = match gone["gone_at_ms"].as_u64() {
+        Some(at_ms) => format!("went at {}", time(at_ms)),
+        None => "goes at the collector's next look".to_owned(),
+    };
+    let repository = text(gone, "repository");
+    let why = match text(gone, "why") {
+        "lease" => format!("its lease in {repository} ended, and no manifest needed it"),
+        "unlinked" => format!("it was deleted from {repository} by its digest"),
+        _ => {
+            let deleted = time(gone["deleted_at_ms"].as_u64().unwrap_or_default());
+            let (manifest, who) = (text(gone, "manifest"), text(gone, "who"));
+            format!(
+                "{who} deleted manifest {manifest} of {repository} at {deleted}, and nothing else needed it"
+            )
+        }
+    };
+    format!("{when}: {why}")
 }

@@ -30,6 +30,8 @@ pub enum QueueKind {
     KeptEnd,
     /// A deleted manifest that not all went with that live with it.
     Family,
+    /// A row of what went that is to be forgotten.
+    Forget,
     /// A repository without a name, of which pieces are left. The digest stands for nothing.
     Repository,
 }
@@ -42,6 +44,7 @@ impl QueueKind {
             Self::KeptEnd => 3,
             Self::Family => 4,
             Self::Repository => 5,
+            Self::Forget => 6,
         }
     }
 
@@ -52,6 +55,7 @@ impl QueueKind {
             3 => Ok(Self::KeptEnd),
             4 => Ok(Self::Family),
             5 => Ok(Self::Repository),
+            6 => Ok(Self::Forget),
             other => Err(CodecError::Malformed(format!("{other} is no kind of queue row"))),
         }
     }

@@ -29,6 +29,7 @@ records! {
     KeptRecord = 1;
     TagChangeRecord = 1;
     PinRecord = 1;
+    GoneRecord = 1;
     DamagedRecord = 1;
     ScrubRecord = 1;
 }
@@ -285,6 +286,44 @@ pub struct TagChangeRecord {
     pub cause: Cause,
     /// Who did it.
     pub who: String,
+}
+
+/// What a thing lost when nothing needed it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loss {
+    /// The lease of a repository ended, and no manifest referenced it.
+    Lease {
+        /// The repository's name.
+        repository: String,
+    },
+    /// It was taken out of the repository by its own digest.
+    Unlinked {
+        /// The repository's name.
+        repository: String,
+    },
+    /// A manifest was deleted and kept no longer: itself, or one that referenced it.
+    Manifest {
+        /// The repository's name.
+        repository: String,
+        /// The manifest.
+        #[serde(with = "as_text")]
+        manifest: Digest,
+        /// When it was deleted.
+        deleted_at_ms: u64,
+        /// Who deleted it.
+        who: String,
+    },
+}
+
+/// What went for good, or will at the next look, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneRecord {
+    /// What it lost last.
+    pub loss: Loss,
+    /// When it went. None: it is in the queue.
+    pub gone_at_ms: Option<u64>,
+    /// When this is forgotten; 0 while it is in the queue.
+    pub forget_at_ms: u64,
 }
 
 /// A pin on a manifest.

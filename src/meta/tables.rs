@@ -4,9 +4,9 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, DamagedRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord,
-    ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord, TombstoneRecord,
-    UploadRecord,
+    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
+    ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
+    TombstoneRecord, UploadRecord,
 };
 use crate::oci::{Digest, RepositoryName, SessionId, Tag};
 use std::marker::PhantomData;
@@ -104,6 +104,9 @@ pub const TAG_HISTORY: Table<(RepoId, Tag, Newest), TagChangeRecord> = Table::ne
 
 /// (repository, manifest) -> why the manifest must not go for good.
 pub const PIN: Table<(RepoId, Digest), PinRecord> = Table::new(TableId::Pin);
+
+/// digest -> why nothing needs a blob any more, and when it or a manifest went for good.
+pub const GONE: Table<Digest, GoneRecord> = Table::new(TableId::Gone);
 
 /// (digest, session) -> a file under blobs/ that is given up and to be unlinked (I9).
 pub const TOMBSTONE: Table<(Digest, SessionId), TombstoneRecord> = Table::new(TableId::Tombstone);

@@ -7,9 +7,9 @@
 use super::Registry;
 use super::error::Error;
 use super::kept::{self, Deletion, End};
-use super::{family, links, whole};
+use super::{family, gone, links, whole};
 use crate::oci::Digest;
-use crate::store::records::{Cause, TombstoneRecord};
+use crate::store::records::{Cause, Loss, TombstoneRecord};
 use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
 use crate::store::{KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,7 @@ fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Erro
     let (_, kind, digest, repository) = row;
     match kind {
         QueueKind::LeaseEnd => end_lease(tx, digest, repository, now_ms),
-        QueueKind::KeptEnd => Ok(match kept::drop_for_good(tx, (repository, digest), now_ms)? {
+        QueueKind::KeptEnd => Ok(match kept::drop_for_good(tx, (repository, digest), deletion)? {
             End::Dropped => Step::Manifest,
             End::Held => Step::Nothing,
         }),
@@ -150,6 +150,11 @@ fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Erro
             let Some(record) = tx.get(&REPOSITORY, &repository)? else { return Ok(Step::Nothing) };
             let went = family::go_on(tx, &record.name, (repository, digest), deletion)?;
             Ok(if went { Step::Family } else { Step::Nothing })
+        }
+        QueueKind::Forget => {
+            tx.remove(&QUEUE, &row)?;
+            gone::forget(tx, digest, row.0)?;
+            Ok(Step::Nothing)
         }
         QueueKind::Repository => {
             tx.remove(&QUEUE, &row)?;
@@ -160,7 +165,7 @@ fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Erro
         }
         QueueKind::Unreferenced => {
             tx.remove(&QUEUE, &row)?;
-            drop_blob(tx, digest, now_ms)
+            drop_blob(tx, digest, deletion)
         }
     }
 }
@@ -175,17 +180,22 @@ fn end_lease(tx: &mut Tx<'_>, digest: Digest, repository: RepoId, now_ms: u64) -
         return Ok(Step::Nothing);
     }
     links::end_lease(tx, repository, digest)?;
-    links::queue_if_unneeded(tx, digest, now_ms)?;
+    let record = tx.get(&REPOSITORY, &repository)?;
+    let loss = Loss::Lease { repository: record.map(|record| record.name.to_string()).unwrap_or_default() };
+    links::queue_if_unneeded(tx, digest, loss, now_ms)?;
     Ok(Step::Lease)
 }
 
 /// Takes a blob's row and writes its file's tombstone, unless something needs the blob again.
-fn drop_blob(tx: &mut Tx<'_>, digest: Digest, now_ms: u64) -> Result<Step, Error> {
+fn drop_blob(tx: &mut Tx<'_>, digest: Digest, deletion: &Deletion) -> Result<Step, Error> {
+    let now_ms = deletion.change.now_ms;
     if links::is_needed(tx, digest)? {
+        gone::stays(tx, digest)?;
         return Ok(Step::Nothing);
     }
     let Some(blob) = tx.remove(&BLOB, &digest)? else { return Ok(Step::Nothing) };
     tx.add(STORED_BYTES, -blob.size.cast_signed())?;
+    gone::is_gone(tx, digest, deletion)?;
     let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
     let first = tx.insert_if_absent(&TOMBSTONE, &(digest, blob.session), &tombstone)?;
     assert!(first, "a file is given up once");

@@ -10,7 +10,7 @@ use super::links::{self, Judge};
 use super::tagging;
 use super::{Registry, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::records::Cause;
+use crate::store::records::{Cause, Loss};
 use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, TAG, TAG_OF};
 use crate::store::{KeyRange, Read, RepoId, Tx};
 
@@ -73,8 +73,11 @@ impl Registry {
     /// How a deletion that begins now is made.
     pub(super) fn deletion(&self, who: &str, cause: Cause) -> Deletion {
         let change = self.change(who, cause);
-        let due_at_ms = change.now_ms.saturating_add(self.config().settings.keep_deleted_secs * 1000);
-        Deletion { change, due_at_ms }
+        let settings = &self.config().settings;
+        let after = |secs: u64| change.now_ms.saturating_add(secs * 1000);
+        let due_at_ms = after(settings.keep_deleted_secs);
+        let remembered_until_ms = after(settings.collected_memory_secs);
+        Deletion { change, due_at_ms, remembered_until_ms }
     }
 
     /// Takes a blob out of the repository, unless a manifest there needs it.
@@ -92,7 +95,8 @@ impl Registry {
             }
             let leased = links::end_lease(tx, repository, digest)?;
             assert!(leased, "what is linked without a manifest is linked by a lease");
-            links::queue_if_unneeded(tx, digest, now_ms)
+            let loss = Loss::Unlinked { repository: name.to_string() };
+            links::queue_if_unneeded(tx, digest, loss, now_ms)
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use super::error::Error;
 use super::retention::Verdict;
-use super::{Registry, links};
+use super::{Registry, gone, links};
 use crate::oci::Digest;
+use crate::store::records::GoneRecord;
 use crate::store::tables::{
-    BLOB, BLOB_USER, KEPT, KEPT_USER, LEASE, MANIFEST, PIN, QUEUE, REPOSITORY, TAG_OF, TOMBSTONE,
+    BLOB, BLOB_USER, GONE, KEPT, KEPT_USER, LEASE, MANIFEST, PIN, QUEUE, REPOSITORY, TAG_OF, TOMBSTONE,
 };
 use crate::store::{Key, KeyRange, QueueKind, Read, RepoId, Snapshot};
 use serde_json::{Value, json};
@@ -151,7 +152,10 @@ impl Registry {
     pub fn explain(&self, digest: Digest) -> Result<Explanation, Error> {
         self.store.read(|rows| {
             let mut found = Explanation::empty(digest);
-            found.blob_bytes = rows.get(&BLOB, &digest)?.map(|blob| blob.size);
+            if let Some(blob) = rows.get(&BLOB, &digest)? {
+                (found.blob_bytes, found.damaged_at_ms) = (Some(blob.size), blob.damaged_at_ms);
+            }
+            found.gone = rows.get(&GONE, &digest)?;
             for ((_, repository, manifest), ()) in rows.page(&BLOB_USER, &KeyRange::prefix(&digest), NAMED)? {
                 found.needed_by.push((
                     name_of(rows, repository)?,
@@ -226,6 +230,10 @@ pub struct Explanation {
     pub visible_in: Vec<(String, Vec<String>)>,
     /// Repository, the tags it had, and when it goes: where it is a deleted manifest.
     pub deleted_in: Vec<(String, Vec<String>, u64)>,
+    /// Why it went, or will at the collector's next look, as far as that is remembered.
+    pub gone: Option<GoneRecord>,
+    /// When its file was found damaged.
+    pub damaged_at_ms: Option<u64>,
     /// Where it is a pinned manifest.
     pub pinned_in: Vec<String>,
     /// Whether a file of it waits to be unlinked.
@@ -242,6 +250,8 @@ impl Explanation {
             kept_by: Vec::new(),
             visible_in: Vec::new(),
             deleted_in: Vec::new(),
+            gone: None,
+            damaged_at_ms: None,
             pinned_in: Vec::new(),
             has_tombstone: false,
         }
@@ -274,6 +284,8 @@ impl Explanation {
             "visible_in": visible_in.collect::<Vec<_>>(),
             "deleted_in": deleted_in.collect::<Vec<_>>(),
             "pinned_in": self.pinned_in,
+            "damaged_at_ms": self.damaged_at_ms,
+            "gone": self.gone.as_ref().map(gone::to_json),
             "file_to_be_unlinked": self.has_tombstone,
         })
     }

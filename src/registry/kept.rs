@@ -5,12 +5,12 @@
 
 use super::error::{Error, MissingReference};
 use super::tagging::{self, Change};
-use super::{links, pins, references, repositories, usage};
+use super::{gone, links, pins, references, repositories, usage};
 use crate::oci::{Digest, RepositoryName, Role, Tag};
-use crate::store::records::{KeptRecord, ReferenceRecord, Target};
+use crate::store::records::{KeptRecord, Loss, ReferenceRecord, Target};
 use crate::store::tables::{
     BLOB, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, MANIFEST_BYTES, PARENT, QUEUE, REFERENCE,
-    REFERRER, TAG,
+    REFERRER, REPOSITORY, TAG,
 };
 use crate::store::{KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
@@ -24,6 +24,8 @@ pub struct Deletion {
     pub change: Change,
     /// When what is deleted goes for good.
     pub due_at_ms: u64,
+    /// Until when it is remembered why something went that goes now.
+    pub remembered_until_ms: u64,
 }
 
 /// What stands between a deleted manifest and its end.
@@ -67,7 +69,7 @@ pub fn hide(
         }
     }
     let tags = tags.iter().map(ToString::to_string).collect();
-    let Deletion { change, due_at_ms } = deletion;
+    let Deletion { change, due_at_ms, .. } = deletion;
     let (deleted_at_ms, due_at_ms, who) = (change.now_ms, *due_at_ms, change.who.clone());
     tx.put(&KEPT, &key, &KeptRecord { manifest, deleted_at_ms, due_at_ms, tags, root, who })?;
     tx.put(&QUEUE, &(due_at_ms, QueueKind::KeptEnd, digest, repository), &())?;
@@ -209,7 +211,8 @@ pub fn forget(
 
 /// Drops a kept manifest for good, and tells the collector of each blob that nothing needs any more; unless a
 /// pin or a deleted index holds it.
-pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), now_ms: u64) -> Result<End, Error> {
+pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), deletion: &Deletion) -> Result<End, Error> {
+    let now_ms = deletion.change.now_ms;
     let kept = tx.get(&KEPT, &key)?.expect("a row of the queue stands for a kept manifest");
     if let Some(until_ms) = held_until(tx, key, &kept, now_ms)? {
         if kept.due_at_ms <= now_ms && until_ms > now_ms {
@@ -220,9 +223,17 @@ pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), now_ms: u64) -> Res
     let (kept, blobs) = forget(tx, key)?.expect("it was looked at in this transaction");
     let bytes = tx.remove(&MANIFEST_BYTES, &key)?;
     assert!(bytes.is_some_and(|bytes| bytes.0.len() as u64 == kept.manifest.size), "its bytes stay as long");
+    let repository = tx.get(&REPOSITORY, &key.0)?.map(|record| record.name.to_string());
+    let loss = Loss::Manifest {
+        repository: repository.unwrap_or_default(),
+        manifest: key.1,
+        deleted_at_ms: kept.deleted_at_ms,
+        who: kept.who,
+    };
+    gone::went(tx, key.1, loss.clone(), deletion)?;
     for blob in blobs {
         debug_assert!(tx.contains(&BLOB, &blob)?, "what is kept is stored");
-        links::queue_if_unneeded(tx, blob, now_ms)?;
+        links::queue_if_unneeded(tx, blob, loss.clone(), now_ms)?;
     }
     Ok(End::Dropped)
 }

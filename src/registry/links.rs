@@ -4,9 +4,9 @@
 //! There is nothing else to ask and nothing that remembers an answer.
 
 use super::error::Error;
-use super::repositories;
+use super::{gone, repositories};
 use crate::oci::Digest;
-use crate::store::records::{BlobRecord, LeaseRecord};
+use crate::store::records::{BlobRecord, LeaseRecord, Loss};
 use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
 use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
@@ -120,8 +120,9 @@ pub fn is_needed(rows: &impl Read, digest: Digest) -> Result<bool, MetaError> {
 }
 
 /// Tells the collector about a blob that has lost a reference or lease, if nothing needs it any more.
-pub fn queue_if_unneeded(tx: &mut Tx<'_>, digest: Digest, now_ms: u64) -> Result<(), Error> {
+pub fn queue_if_unneeded(tx: &mut Tx<'_>, digest: Digest, loss: Loss, now_ms: u64) -> Result<(), Error> {
     if !is_needed(tx, digest)? && tx.contains(&BLOB, &digest)? {
+        gone::will_go(tx, digest, loss)?;
         tx.put(&QUEUE, &(now_ms, QueueKind::Unreferenced, digest, NO_REPOSITORY), &())?;
     }
     Ok(())

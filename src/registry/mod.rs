@@ -12,6 +12,7 @@ mod delete;
 mod error;
 mod explain;
 mod family;
+mod gone;
 mod history;
 mod housekeeping;
 mod ids;

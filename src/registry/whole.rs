@@ -198,7 +198,7 @@ fn detach(tx: &mut Tx<'_>, name: &RepositoryName, deletion: &Deletion) -> Result
     tx.remove(&CATALOG, name)?;
     let repository = RepoId(number.0);
     let record = tx.get(&REPOSITORY, &repository)?.expect("a name leads to a repository");
-    let Deletion { change, due_at_ms } = deletion;
+    let Deletion { change, due_at_ms, .. } = deletion;
     let (at_ms, who) = (change.now_ms, change.who.clone());
     let state = RepositoryState::Deleted { at_ms, due_at_ms: *due_at_ms, who };
     tx.put(&REPOSITORY, &repository, &RepositoryRecord { state, ..record })?;
@@ -226,7 +226,7 @@ pub fn take_apart(tx: &mut Tx<'_>, repository: RepoId, deletion: &Deletion) -> R
     let RepositoryState::Deleted { due_at_ms, who, .. } = &record.state else { return Ok(false) };
     let now_ms = deletion.change.now_ms;
     let change = Change { who: who.clone(), ..deletion.change.clone() };
-    let deletion = Deletion { change, due_at_ms: *due_at_ms };
+    let deletion = Deletion { change, due_at_ms: *due_at_ms, ..deletion.clone() };
     if let Some(((_, digest), _)) = tx.first(&MANIFEST, &KeyRange::prefix(&repository))? {
         let digest = topmost(tx, repository, digest)?;
         let family = family::gather(tx, repository, &[digest])?;

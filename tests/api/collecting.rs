@@ -87,7 +87,11 @@ fn why_something_is_here_is_explained() {
     gc(&server, &["--explain", &image.digest])
         .expect_words("a deleted manifest of demo, tags v1, which goes at");
     gc(&server, &["--now"]);
-    gc(&server, &["--explain", &layer]).expect_words("not here: never pushed, or collected");
+    gc(&server, &["--explain", &layer])
+        .expect_words("went at 2")
+        .expect_words(&format!("anonymous@127.0.0.1 deleted manifest {} of demo at 2", image.digest));
+    let never = bytes::digest(b"never pushed");
+    gc(&server, &["--explain", &never]).expect_words("not here: never pushed, or collected");
     let data = server.data().to_str().expect("a path in UTF-8");
     run(&["gc", "--data", data, "--explain", "sha256:none"], &[]).expect_code(1).expect_words("sha256:none");
 }

@@ -4,15 +4,15 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, DamagedRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord,
-    ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord, TombstoneRecord,
-    UploadRecord,
+    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
+    ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
+    TombstoneRecord, UploadRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 15 {
+    match kind % 16 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -27,7 +27,8 @@ pub fn check(bytes: &[u8]) {
         11 => one::<TagChangeRecord>(bytes),
         12 => one::<PinRecord>(bytes),
         13 => one::<DamagedRecord>(bytes),
-        _ => one::<ScrubRecord>(bytes),
+        14 => one::<ScrubRecord>(bytes),
+        _ => one::<GoneRecord>(bytes),
     }
 }
 
@@ -43,7 +44,7 @@ fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
 
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
-    use wharfinger::meta::records::{Cause, RepositoryState, TaggedRecord, Target};
+    use wharfinger::meta::records::{Cause, Loss, RepositoryState, TaggedRecord, Target};
     use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
 
     let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
@@ -65,6 +66,13 @@ pub fn samples() -> Vec<Vec<u8>> {
         root: digest,
         who: "anonymous@127.0.0.1".to_owned(),
     };
+    let loss = Loss::Manifest {
+        repository: "app".to_owned(),
+        manifest: digest,
+        deleted_at_ms: 7,
+        who: "me".to_owned(),
+    };
+    let gone = GoneRecord { loss, gone_at_ms: Some(1 << 40), forget_at_ms: 1 << 41 };
     let change = TagChangeRecord {
         at_ms: 1 << 40,
         before: None,
@@ -97,6 +105,7 @@ pub fn samples() -> Vec<Vec<u8>> {
         PinRecord { since_ms: 1 << 40, who: "local".to_owned() }.to_bytes(),
         DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
         ScrubRecord { after: digest }.to_bytes(),
+        gone.to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }

@@ -72,11 +72,13 @@ pub enum TableId {
     Damaged,
     /// How far the scrub came.
     Scrub,
+    /// What went for good, and why.
+    Gone,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -105,6 +107,7 @@ impl TableId {
         Self::Pin,
         Self::Damaged,
         Self::Scrub,
+        Self::Gone,
     ];
 
     /// The table's stable name.
@@ -139,6 +142,7 @@ impl TableId {
             Self::Pin => "pin",
             Self::Damaged => "damaged",
             Self::Scrub => "scrub",
+            Self::Gone => "gone",
         }
     }
 

@@ -144,3 +144,52 @@ fn what_there_is_to_collect_is_counted() {
     let why = scene.registry.explain(image).unwrap();
     assert_eq!(why.deleted_in, [("team/app".to_owned(), vec!["v1".to_owned()], scene.clock.now_ms())]);
 }
+
+#[test]
+fn why_something_went_is_remembered_for_a_while() {
+    let scene = Scene::new(|config| config.settings.collected_memory_secs = 10 * DAY_MS / 1000);
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.push_blob("other", b"leased");
+    scene.push_blob("other", b"unlinked");
+    scene.registry.delete_blob(&name("other"), digest(b"unlinked")).unwrap();
+    scene.delete("team/app", image);
+    let deleted_at_ms = scene.clock.now_ms();
+    scene.clock.advance_ms(DAY_MS);
+    scene.round();
+    let gone = |digest| scene.registry.explain(digest).unwrap().gone;
+    let loss = Loss::Manifest {
+        repository: "team/app".to_owned(),
+        manifest: image,
+        deleted_at_ms,
+        who: "deleter".to_owned(),
+    };
+    for digest in [digest(b"layer"), image] {
+        let row = gone(digest).unwrap();
+        assert_eq!((row.loss, row.gone_at_ms), (loss.clone(), Some(scene.clock.now_ms())));
+    }
+    let other = || "other".to_owned();
+    assert_eq!(gone(digest(b"leased")).unwrap().loss, Loss::Lease { repository: other() });
+    assert_eq!(gone(digest(b"unlinked")).unwrap().loss, Loss::Unlinked { repository: other() });
+    // What comes back and goes again is remembered from then on.
+    scene.push_blob("other", b"leased");
+    scene.clock.advance_ms(DAY_MS);
+    scene.round();
+    scene.clock.advance_ms(9 * DAY_MS);
+    scene.round();
+    assert!(gone(digest(b"layer")).is_none() && gone(image).is_none());
+    assert!(gone(digest(b"leased")).is_some());
+    scene.clock.advance_ms(DAY_MS);
+    scene.round();
+    assert!(gone(digest(b"leased")).is_none());
+}
+
+#[test]
+fn what_is_needed_again_does_not_count_as_going() {
+    let scene = Scene::new(|_| {});
+    scene.push_blob("app", b"blob");
+    scene.registry.delete_blob(&name("app"), digest(b"blob")).unwrap();
+    assert!(scene.registry.explain(digest(b"blob")).unwrap().gone.is_some());
+    scene.push_blob("app", b"blob");
+    scene.round();
+    assert!(scene.registry.explain(digest(b"blob")).unwrap().gone.is_none());
+}

@@ -6,10 +6,10 @@ use crate::registry::error::Error;
 use crate::registry::usage::Usage;
 use crate::store::records::{KeptRecord, ReferenceRecord, Target};
 use crate::store::tables::{
-    KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, PIN, REFERENCE, REPOSITORY, TAG, TAG_HISTORY,
-    TAG_OF, UNTAGGED,
+    BLOB, GONE, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, PIN, QUEUE, REFERENCE, REPOSITORY,
+    TAG, TAG_HISTORY, TAG_OF, UNTAGGED,
 };
-use crate::store::{KeyRange, Read, RepoId, Snapshot};
+use crate::store::{KeyRange, QueueKind, Read, RepoId, Snapshot};
 
 pub fn check(check: &mut Check<'_>) {
     check_kept(check);
@@ -25,6 +25,14 @@ pub fn check(check: &mut Check<'_>) {
     scan(check, &PIN, PAGE, |rows, report, key, _| {
         let there = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
         report.expect(there, "I7", || format!("the pinned manifest {} is gone", key.1));
+        Ok(())
+    });
+    scan(check, &GONE, PAGE, |rows, report, digest, row| {
+        let waited_for = match row.gone_at_ms {
+            Some(_) => rows.contains(&QUEUE, &(row.forget_at_ms, QueueKind::Forget, digest, RepoId(0)))?,
+            None => rows.contains(&BLOB, &digest)?,
+        };
+        report.expect(waited_for, "I7", || format!("why {digest} went is remembered for ever"));
         Ok(())
     });
     scan(check, &REPOSITORY, SHORT_PAGE, |rows, report, repository, record| {
