@@ -4,7 +4,7 @@
 
 use super::condition::Condition;
 use super::error::Error;
-use super::family::{self, Deleted, Member};
+use super::family::{self, Deleted, Member, TAGS_MAX};
 use super::kept::Deletion;
 use super::links::{self, Judge};
 use super::tagging;
@@ -16,10 +16,6 @@ use crate::store::{KeyRange, Read, RepoId, Tx};
 
 /// How many of those who need a thing are named when its deletion is refused.
 const NEEDED_BY_NAMED: usize = 10;
-
-/// How many tags may go with a manifest: all go in one transaction, and it may write 8 MiB. The rows of a tag
-/// have 950 bytes at most, those of a reference, of which there are 5,000 at most, 560: 7.6 million bytes.
-const TAGS_MAX: usize = 5_000;
 
 impl Registry {
     /// Deletes a tag, and nothing but the tag.

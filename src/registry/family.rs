@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use super::kept::{self, Deletion};
-use super::tagging;
+use super::tagging::{self, Change};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::records::{ManifestRecord, Target};
 use crate::store::tables::{
@@ -17,6 +17,10 @@ use std::collections::HashSet;
 
 /// How many bytes one deletion may write, by the estimates below: a transaction has 8 MiB.
 const BYTES_MAX: usize = 7_500_000;
+
+/// How many tags may go with a manifest: all go in one transaction. Of the greatest manifest that are 3.8
+/// million bytes, and 2.8 for its references and 1 for its annotations.
+pub const TAGS_MAX: usize = 4_000;
 
 /// The most bytes that the rows of a tag and of a manifest have, before and after.
 const TAG_BYTES: usize = 339 + 131 + 480;
@@ -218,6 +222,23 @@ impl<R: Read> Search<'_, R> {
         };
         Ok(if lives_on { Judgement::Stays } else { Judgement::Goes })
     }
+}
+
+/// Takes some tags off a manifest that has more of them than can go with it; says whether it had.
+pub fn take_tags(
+    tx: &mut Tx<'_>,
+    repository: RepoId,
+    digest: Digest,
+    change: &Change,
+) -> Result<bool, MetaError> {
+    let tags = tx.page(&TAG_OF, &KeyRange::prefix(&(repository, digest)), TAGS_MAX + 1)?;
+    if tags.len() <= TAGS_MAX {
+        return Ok(false);
+    }
+    for ((_, _, tag), ()) in tags.into_iter().take(TAGS_MAX / 2) {
+        tagging::remove(tx, repository, &tag, change)?;
+    }
+    Ok(true)
 }
 
 /// Whether something visible keeps an untagged manifest: an index that lists it, or its subject.

@@ -5,7 +5,8 @@
 
 use super::error::{Error, MissingReference};
 use super::tagging::{self, Change};
-use super::{gone, links, pins, references, repositories, usage};
+use super::usage::{self, Tally};
+use super::{gone, links, pins, references, repositories};
 use crate::oci::{Digest, RepositoryName, Role, Tag};
 use crate::store::records::{KeptRecord, Loss, ReferenceRecord, Target};
 use crate::store::tables::{
@@ -57,10 +58,11 @@ pub fn hide(
         let referrer = referrer.expect("a manifest with a subject is its referrer");
         tx.put(&KEPT_REFERRER, &(repository, subject, digest), &referrer)?;
     }
+    let mut tally = Tally::default();
     let references = tx.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)?;
     for ((_, _, referenced), reference) in references {
         if reference.target == Target::Blob {
-            usage::remove_user(tx, referenced, repository, digest)?;
+            tally.remove_user(tx, referenced, repository, digest)?;
             tx.put(&KEPT_USER, &(referenced, repository, digest), &())?;
         } else if is_listed(&reference) {
             let parent = tx.remove(&PARENT, &(repository, referenced, digest))?;
@@ -68,6 +70,7 @@ pub fn hide(
             tx.put(&KEPT_PARENT, &(repository, referenced, digest), &())?;
         }
     }
+    tally.write(tx)?;
     let tags = tags.iter().map(ToString::to_string).collect();
     let Deletion { change, due_at_ms, .. } = deletion;
     let (deleted_at_ms, due_at_ms, who) = (change.now_ms, *due_at_ms, change.who.clone());
@@ -148,11 +151,12 @@ fn show(
     tx.remove(&KEPT, &key)?;
     let queued = tx.remove(&QUEUE, &(kept.due_at_ms, QueueKind::KeptEnd, digest, repository))?;
     assert!(queued.is_some(), "a kept manifest has its row in the queue");
+    let mut tally = Tally::default();
     for ((_, _, referenced), row) in tx.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)? {
         if row.target == Target::Blob {
             let user = tx.remove(&KEPT_USER, &(referenced, repository, digest))?;
             assert!(user.is_some(), "a kept reference stands in both directions");
-            usage::add_user(tx, referenced, repository, digest)?;
+            tally.add_user(tx, referenced, repository, digest)?;
             links::end_lease(tx, repository, referenced)?;
         } else if is_listed(&row) {
             let parent = tx.remove(&KEPT_PARENT, &(repository, referenced, digest))?;
@@ -164,6 +168,7 @@ fn show(
             }
         }
     }
+    tally.write(tx)?;
     if let Some(subject) = kept.manifest.subject {
         let referrer = tx.remove(&KEPT_REFERRER, &(repository, subject, digest))?;
         let referrer = referrer.expect("a deleted manifest with a subject is its deleted referrer");

@@ -1,8 +1,9 @@
 //! The rows of what a manifest is made of, in both directions.
 
 use super::error::{Error, MissingReference};
+use super::kept;
 use super::links::{self, Judge};
-use super::{kept, usage};
+use super::usage::Tally;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestReference, RepositoryName, Role};
 use crate::store::records::{ReferenceRecord, Target};
 use crate::store::tables::{MANIFEST, PARENT, REFERENCE};
@@ -34,16 +35,17 @@ impl References<'_> {
         let resolved = self.resolve(tx)?;
         // What it kept it needs again.
         kept::forget(tx, (self.repository, self.digest))?;
+        let mut tally = Tally::default();
         for (reference, target) in resolved {
-            self.write(tx, reference, target)?;
+            self.write(tx, &mut tally, reference, target)?;
         }
-        Ok(())
+        Ok(tally.write(tx)?)
     }
 
     /// Brings the rows of a manifest that is pushed again up to date: what was missing may have come, and
     /// what is referenced needs no lease.
     pub fn refresh(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let mut missing = Vec::new();
+        let (mut missing, mut tally) = (Vec::new(), Tally::default());
         for reference in self.manifest.references() {
             let digest = reference.descriptor.digest;
             let row = tx.get(&REFERENCE, &(self.repository, self.digest, digest))?;
@@ -56,13 +58,14 @@ impl References<'_> {
                 Some(Target::Absent) => match self.resolve_one(tx, reference) {
                     // It was accepted without this; something of another size is not it.
                     Ok(Target::Absent) | Err(Error::ReferenceSize { .. }) => {}
-                    Ok(target) => self.write(tx, reference, target)?,
+                    Ok(target) => self.write(tx, &mut tally, reference, target)?,
                     Err(error) => return Err(error),
                 },
                 Some(Target::Manifest) => {}
                 None => unreachable!("a manifest stands with a row for each of its references"),
             }
         }
+        tally.write(tx)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -111,14 +114,20 @@ impl References<'_> {
         }
     }
 
-    fn write(&self, tx: &mut Tx<'_>, reference: &ManifestReference, target: Target) -> Result<(), Error> {
+    fn write(
+        &self,
+        tx: &mut Tx<'_>,
+        tally: &mut Tally,
+        reference: &ManifestReference,
+        target: Target,
+    ) -> Result<(), Error> {
         let (repository, digest, role) = (self.repository, reference.descriptor.digest, reference.role);
         tx.put(&REFERENCE, &(repository, self.digest, digest), &ReferenceRecord { role, target })?;
         match target {
             Target::Blob => {
                 // The entry of an index waits as a manifest while nothing is there.
                 tx.remove(&PARENT, &(repository, digest, self.digest))?;
-                usage::add_user(tx, digest, repository, self.digest)?;
+                tally.add_user(tx, digest, repository, self.digest)?;
                 links::end_lease(tx, repository, digest)?;
             }
             Target::Manifest => tx.put(&PARENT, &(repository, digest, self.digest), &())?,

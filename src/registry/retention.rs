@@ -254,6 +254,10 @@ impl Registry {
             {
                 return Ok(0);
             }
+            if family::take_tags(tx, repository, digest, &deletion.change)? {
+                // The rest goes at the next look.
+                return Ok(0);
+            }
             let family = family::gather(tx, repository, &[digest])?;
             Ok::<_, Error>(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests)
         })

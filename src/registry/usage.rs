@@ -7,7 +7,7 @@ use crate::store::records::Target;
 use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, REFERENCE, TAG};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many rows are read at once.
 const PAGE_ROWS: usize = 1024;
@@ -138,50 +138,72 @@ pub fn count_tag(tx: &mut Tx<'_>, repository: RepoId, sign: i64) -> Result<(), M
     count(tx, repository, Quantity::Tags, sign)
 }
 
-/// Notes that a visible manifest needs a blob, and counts that.
-pub fn add_user(
-    tx: &mut Tx<'_>,
-    blob: Digest,
-    repository: RepoId,
-    manifest: Digest,
-) -> Result<(), MetaError> {
-    let had = is_user(tx, blob, repository)?;
-    tx.put(&BLOB_USER, &(blob, repository, manifest), &())?;
-    if had { Ok(()) } else { count_blob(tx, blob, repository, 1) }
-}
+/// What a transaction changes about blobs, gathered so that a manifest of thousands of layers changes each
+/// number once. It has to be written before the transaction ends.
+#[derive(Debug, Default)]
+pub struct Tally(BTreeMap<String, i64>);
 
-/// Takes that note back.
-pub fn remove_user(
-    tx: &mut Tx<'_>,
-    blob: Digest,
-    repository: RepoId,
-    manifest: Digest,
-) -> Result<(), MetaError> {
-    let user = tx.remove(&BLOB_USER, &(blob, repository, manifest))?;
-    assert!(user.is_some(), "a reference stands in both directions");
-    if is_user(tx, blob, repository)? { Ok(()) } else { count_blob(tx, blob, repository, -1) }
+impl Tally {
+    /// Notes that a visible manifest needs a blob.
+    pub fn add_user(
+        &mut self,
+        tx: &mut Tx<'_>,
+        blob: Digest,
+        repository: RepoId,
+        manifest: Digest,
+    ) -> Result<(), MetaError> {
+        let had = is_user(tx, blob, repository)?;
+        tx.put(&BLOB_USER, &(blob, repository, manifest), &())?;
+        if had { Ok(()) } else { self.count(tx, blob, repository, 1) }
+    }
+
+    /// Takes that note back.
+    pub fn remove_user(
+        &mut self,
+        tx: &mut Tx<'_>,
+        blob: Digest,
+        repository: RepoId,
+        manifest: Digest,
+    ) -> Result<(), MetaError> {
+        let user = tx.remove(&BLOB_USER, &(blob, repository, manifest))?;
+        assert!(user.is_some(), "a reference stands in both directions");
+        if is_user(tx, blob, repository)? { Ok(()) } else { self.count(tx, blob, repository, -1) }
+    }
+
+    /// Counts a blob of which a repository got its first user or lost its last one.
+    fn count(&mut self, tx: &Tx<'_>, blob: Digest, repository: RepoId, sign: i64) -> Result<(), MetaError> {
+        let row = tx.get(&BLOB, &blob)?.expect("what a manifest needs is stored (I3)");
+        let size = signed(row.size) * sign;
+        self.add(Quantity::Blobs.of_repository(repository), sign);
+        self.add(Quantity::BlobBytes.of_repository(repository), size);
+        match others(tx, blob, repository)?.as_slice() {
+            [] => {
+                self.add(Quantity::OwnBytes.of_repository(repository), size);
+                self.add(Quantity::Blobs.of_all(), sign);
+                self.add(Quantity::BlobBytes.of_all(), size);
+            }
+            // The other's no longer, or again.
+            [other] => self.add(Quantity::OwnBytes.of_repository(*other), -size),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, counter: String, delta: i64) {
+        *self.0.entry(counter).or_default() += delta;
+    }
+
+    /// Changes the numbers on record.
+    pub fn write(self, tx: &mut Tx<'_>) -> Result<(), MetaError> {
+        self.0
+            .iter()
+            .filter(|(_, delta)| **delta != 0)
+            .try_for_each(|(counter, delta)| tx.add(counter, *delta))
+    }
 }
 
 fn is_user(rows: &impl Read, blob: Digest, repository: RepoId) -> Result<bool, MetaError> {
     Ok(rows.first(&BLOB_USER, &KeyRange::prefix(&(blob, repository)))?.is_some())
-}
-
-/// Counts a blob of which a repository got its first user or lost its last one.
-fn count_blob(tx: &mut Tx<'_>, blob: Digest, repository: RepoId, sign: i64) -> Result<(), MetaError> {
-    let row = tx.get(&BLOB, &blob)?.expect("what a manifest needs is stored (I3)");
-    let size = signed(row.size) * sign;
-    count(tx, repository, Quantity::Blobs, sign)?;
-    count(tx, repository, Quantity::BlobBytes, size)?;
-    match others(tx, blob, repository)?.as_slice() {
-        [] => {
-            count(tx, repository, Quantity::OwnBytes, size)?;
-            tx.add(&Quantity::Blobs.of_all(), sign)?;
-            tx.add(&Quantity::BlobBytes.of_all(), size)
-        }
-        // The other's no longer, or again.
-        [other] => tx.add(&Quantity::OwnBytes.of_repository(*other), -size),
-        _ => Ok(()),
-    }
 }
 
 /// The first two of the other repositories whose manifests need a blob.

@@ -7,7 +7,7 @@
 use super::error::Error;
 use super::kept::Deletion;
 use super::tagging::{self, Change};
-use super::usage::{self, Usage};
+use super::usage::{self, Tally, Usage};
 use super::{Registry, family, ids, kept, repositories};
 use crate::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, Tag};
 use crate::store::records::{Cause, ManifestRecord, RepositoryRecord, RepositoryState, Target};
@@ -229,6 +229,10 @@ pub fn take_apart(tx: &mut Tx<'_>, repository: RepoId, deletion: &Deletion) -> R
     let deletion = Deletion { change, due_at_ms: *due_at_ms, ..deletion.clone() };
     if let Some(((_, digest), _)) = tx.first(&MANIFEST, &KeyRange::prefix(&repository))? {
         let digest = topmost(tx, repository, digest)?;
+        if family::take_tags(tx, repository, digest, &deletion.change)? {
+            tx.put(&QUEUE, &row_of(repository, now_ms), &())?;
+            return Ok(true);
+        }
         let family = family::gather(tx, repository, &[digest])?;
         family::delete(tx, &record.name, repository, digest, &family, &deletion)?;
         tx.put(&QUEUE, &row_of(repository, now_ms), &())?;
@@ -360,11 +364,12 @@ fn copy_manifest(
     let bytes = tx.get(&MANIFEST_BYTES, &(source, digest))?.expect("a manifest has its bytes");
     let mut written = bytes.0.len();
     tx.put(&MANIFEST_BYTES, &(fresh, digest), &bytes)?;
+    let mut tally = Tally::default();
     for ((_, _, referenced), row) in tx.page(&REFERENCE, &KeyRange::prefix(&(source, digest)), usize::MAX)? {
         tx.put(&REFERENCE, &(fresh, digest, referenced), &row)?;
         written += family::REFERENCE_BYTES;
         match row.target {
-            Target::Blob => usage::add_user(tx, referenced, fresh, digest)?,
+            Target::Blob => tally.add_user(tx, referenced, fresh, digest)?,
             Target::Absent if row.role != Role::Child => {}
             Target::Manifest | Target::Absent => tx.put(&PARENT, &(fresh, referenced, digest), &())?,
         }
@@ -375,6 +380,7 @@ fn copy_manifest(
         written += referrer.descriptor.len();
         tx.put(&REFERRER, &(fresh, subject, digest), &referrer)?;
     }
+    tally.write(tx)?;
     usage::count_manifest(tx, fresh, record.size, 1)?;
     let since_ms = record.untagged_since_ms.or(Some(record.pushed_at_ms));
     let record = ManifestRecord { untagged_since_ms: None, ..record };
