@@ -127,6 +127,8 @@ impl Drop for Receiving {
                 return;
             };
             let ended = match broken {
+                // An append that found no room has cut the upload off; there is nothing to append then.
+                Broken::Leave if buffer.is_empty() => registry.leave_upload(upload).map(drop),
                 Broken::Leave => registry
                     .append(&mut upload, &buffer)
                     .and_then(|()| registry.leave_upload(upload))

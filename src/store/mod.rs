@@ -5,6 +5,8 @@
 //! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
 
 mod error;
+#[cfg(test)]
+mod faults;
 mod files;
 mod recover;
 mod rows;
@@ -47,6 +49,9 @@ pub struct Store {
     engine: Box<dyn Engine>,
     dir: Arc<DataDir>,
     on_failure: OnFailure,
+    /// What a test says is lacking.
+    #[cfg(test)]
+    pub faults: faults::Faults,
 }
 
 impl Store {
@@ -64,7 +69,7 @@ impl Store {
             dir.adopt_new_ledger()?;
         }
         let engine = open(dir.ledger_file()?)?;
-        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        let store = Self::of(engine, dir, options.on_failure);
         store.migrate()?;
         Ok(store)
     }
@@ -73,9 +78,19 @@ impl Store {
     pub fn open_to_look(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
         let engine = RedbEngine::open_to_look(dir.ledger_file()?, options.ledger_cache_bytes)
             .map_err(|error| OpenError::ledger(dir.root(), &error))?;
-        let store = Self { engine: Box::new(engine), dir: Arc::new(dir), on_failure: options.on_failure };
+        let store = Self::of(engine, dir, options.on_failure);
         store.expect_newest()?;
         Ok(store)
+    }
+
+    fn of(engine: RedbEngine, dir: DataDir, on_failure: OnFailure) -> Self {
+        Self {
+            engine: Box::new(engine),
+            dir: Arc::new(dir),
+            on_failure,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        }
     }
 
     /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run
@@ -124,6 +139,10 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        #[cfg(test)]
+        if self.faults.refuses_write() {
+            return Attempt::Full(Effects::default());
+        }
         let effects = Arc::new(Mutex::new(Effects::default()));
         let outcome = Arc::new(Mutex::new(None));
         let (queued, result) = (Arc::clone(&effects), Arc::clone(&outcome));
@@ -154,6 +173,10 @@ impl Store {
 
     /// How much room the file system of the data directory has.
     pub fn room(&self) -> Result<Room, StoreError> {
+        #[cfg(test)]
+        if let Some(room) = self.faults.room() {
+            return Ok(room);
+        }
         Ok(self.dir.room()?)
     }
 
