@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 const LISTEN_HELP: &str =
     "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
@@ -56,12 +56,17 @@ struct Prepared {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let system = System::new();
-    if let Err(error) = system.block_on(async { survive_file_limit() }) {
-        return wrong_use(&format!("the signal SIGXFSZ cannot be handled: {error}"));
-    }
+    // What comes before there is somebody to answer it waits for that.
+    let hang_up = system.block_on(async { survive_file_limit().and_then(|()| signal(SignalKind::hangup())) });
+    let hang_up = match hang_up {
+        Ok(hang_up) => hang_up,
+        Err(error) => {
+            return wrong_use(&format!("the signals SIGXFSZ and SIGHUP cannot be handled: {error}"));
+        }
+    };
     let inputs = arguments.inputs();
     match prepare(&inputs) {
-        Ok(prepared) => serve(&system, prepared, &inputs),
+        Ok(prepared) => serve(&system, prepared, &inputs, hang_up),
         Err(message) => wrong_use(&message),
     }
 }
@@ -106,7 +111,7 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
     format!("cannot listen on {}: {error}; {advice} {place}", config.listen)
 }
 
-fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
+fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
     if let Err(error) = control::serve(&registry) {
         log::warn!("no control.sock, so commands cannot talk to this server: {error}");
@@ -119,7 +124,6 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let server = listen::start(listener, state.clone(), &config.settings)?;
         greet(&greeting);
         let handle = server.handle();
@@ -128,7 +132,10 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => reload(inputs, &state),
+                _ = hang_up.recv() => {
+                    reload(inputs, &state);
+                    housekeeping.wake();
+                }
             }
         }
         log::info!("stopping: running requests have {} s to end", config.settings.shutdown_grace_secs);
@@ -177,27 +184,36 @@ fn greet(words: &str) {
 
 /// A thread that ends idle uploads and unlinks files every now and then.
 struct Housekeeping {
-    stop: Option<Sender<()>>,
+    registry: Arc<Registry>,
+    /// A word wakes it, the end of the sender ends it.
+    wake: Option<Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Housekeeping {
     fn start(registry: Arc<Registry>) -> Self {
-        let (stop, stopped) = channel();
+        let (wake, woken) = channel();
+        let house = Arc::clone(&registry);
         let work = move || {
             let mut busy = false;
             let interval = |busy: bool| {
                 // The steps of a second are done, and there are more.
-                let secs = if busy { 1 } else { registry.config().settings.housekeeping_secs };
+                let secs = if busy { 1 } else { house.config().settings.housekeeping_secs };
                 Duration::from_secs(secs)
             };
-            while stopped.recv_timeout(interval(busy)) == Err(RecvTimeoutError::Timeout) {
-                busy = registry.keep_house().inspect_err(report).unwrap_or(false);
+            while woken.recv_timeout(interval(busy)) != Err(RecvTimeoutError::Disconnected) {
+                busy = house.keep_house().inspect_err(report).unwrap_or(false);
             }
         };
         let thread = std::thread::Builder::new().name("housekeeping".into()).spawn(work);
         let thread = thread.inspect_err(|error| log::error!("no housekeeping: {error}")).ok();
-        Self { stop: Some(stop), thread }
+        Self { registry, wake: Some(wake), thread }
+    }
+
+    /// Begins a round at once: a reload may have changed how long it waits, and what it does.
+    fn wake(&self) {
+        // Where there is no thread, nobody listens.
+        self.wake.as_ref().and_then(|wake| wake.send(()).ok());
     }
 }
 
@@ -207,7 +223,8 @@ fn report(error: &Error) {
 
 impl Drop for Housekeeping {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.registry.stop();
+        drop(self.wake.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }

@@ -91,7 +91,8 @@ settings! {
     /// Seconds between two looks at what the rules of the repositories (`untagged_keep_secs`, `keep_newest`)
     /// let go.
     Live retention_secs: 1, 3600, 30 * DAY_SECS;
-    /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses.
+    /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses,
+    /// also below the floor, where only files that were collected already are unlinked.
     Live gc_steps_per_sec: 0, 500, 100_000;
     /// Seconds between two rounds of unlinking collected files, so that a copy of the directory that is being
     /// made does not miss them.

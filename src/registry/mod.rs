@@ -66,7 +66,7 @@ use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
 
@@ -84,6 +84,8 @@ pub struct Registry {
     retained_at_ms: AtomicU64,
     /// Where the search for old history goes on.
     history_cursor: Mutex<history::Cursor>,
+    /// Whether what is done without a request shall end.
+    stopping: AtomicBool,
 }
 
 impl Registry {
@@ -99,6 +101,7 @@ impl Registry {
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -120,6 +123,15 @@ impl Registry {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Ends what is done without a request at its next step; the next start goes on with it.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Makes the socket by which commands talk to the server of this directory.

@@ -57,10 +57,13 @@ impl Registry {
         let mut deleted = 0;
         self.ruled_repositories(|registry, name, repository, settings| {
             for (digest, _) in registry.untagged(repository, settings)? {
+                if registry.is_stopping() {
+                    return Ok(());
+                }
                 deleted += registry.delete_untagged(name, repository, digest, settings)?;
             }
             for judged in registry.judge_images(repository, settings)? {
-                if judged.goes {
+                if judged.goes && !registry.is_stopping() {
                     deleted += registry.delete_by_rule(name, repository, &judged.image)?;
                 }
             }
@@ -120,6 +123,9 @@ impl Registry {
             }
             drop(rows);
             for (name, repository, settings) in ruled {
+                if self.is_stopping() {
+                    return Ok(());
+                }
                 visit(self, &name, repository, &settings)?;
             }
         }

@@ -98,7 +98,7 @@ impl Store {
 
     /// Brings the files in line with the ledger: replays tombstones, ends or takes back what a crash cut off.
     pub fn recover(&self) -> Result<Recovery, StoreError> {
-        let tombstones = unless_full("dropping tombstones", self.sweep_tombstones())?;
+        let tombstones = unless_full("dropping tombstones", self.sweep_tombstones(|| true))?;
         let mut found = Recovery { tombstones, ..Recovery::default() };
         let mut staged = HashMap::new();
         for entry in self.dir.list_uploads()? {
