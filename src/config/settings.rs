@@ -106,6 +106,11 @@ settings! {
     Live drain_max_secs: 0, 5, 3600;
     /// Bytes that a manifest may have.
     Live manifest_max_bytes: KIB, 4 * MIB, 4 * MIB;
+    /// Seconds in which the whole body of a manifest has to come.
+    Live manifest_body_secs: 1, 60, 3600;
+    /// Bytes of all manifests that are being pushed at a time; who comes when there are more is asked to try
+    /// again.
+    Live manifest_bodies_max_bytes: 4 * MIB, 256 * MIB, 64 * 1024 * MIB;
     /// Blobs and manifests that one manifest may reference.
     Live manifest_references_max: 1, 5_000, 5_000;
     /// Tags that one PUT of a manifest may set by `?tag=`.

@@ -18,9 +18,11 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
     if call.is_head() || reading != Reading::Serve {
         let head = call.is_head();
         // Only HEAD's answer is for a push that comes later: GET says what there is to the end of a lease.
-        let size = move || match head {
-            true => registry.stat_blob(&name, digest),
-            false => registry.open_blob(&name, digest).map(|file| file.size()),
+        let size = move || {
+            if head {
+                return registry.stat_blob(&name, digest);
+            }
+            registry.open_blob(&name, digest).map(|file| file.size())
         };
         let size = blocking(size).await?;
         return match reading {

@@ -191,8 +191,8 @@ impl Registry {
         if matches!(there, Ok(false)) { Error::UploadUnknown(session) } else { error }
     }
 
-    /// Appends bytes, and makes the offset durable every now and then. Once there was no room, nothing more is
-    /// taken: the ledger must not be told of bytes that were cut off.
+    /// Appends bytes, and makes the offset durable every now and then. Once there was no room, nothing more
+    /// is taken: the ledger must not be told of bytes that were cut off.
     pub fn append(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
         if upload.cut_off {
             return Err(StoreError::Full.into());
