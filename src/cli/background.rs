@@ -11,28 +11,35 @@ const SCRUB_PAUSE: Duration = Duration::from_secs(1);
 
 /// A thread that is told to end, and waited for, when this is dropped.
 pub struct Background {
-    stop: Option<Sender<()>>,
+    /// A word wakes it, the end of the sender ends it.
+    wake: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
     fn start(name: &str, work: impl FnOnce(Receiver<()>) + Send + 'static) -> Self {
-        let (stop, stopped) = channel();
-        let thread = Builder::new().name(name.to_owned()).spawn(move || work(stopped));
+        let (wake, woken) = channel();
+        let thread = Builder::new().name(name.to_owned()).spawn(move || work(woken));
         let thread = thread.inspect_err(|error| log::error!("no {name}: {error}")).ok();
-        Self { stop: Some(stop), thread }
+        Self { wake: Some(wake), thread }
+    }
+
+    /// Begins a round at once: a reload may have changed how long it waits, and what it does.
+    pub fn wake(&self) {
+        // Where there is no thread, nobody listens.
+        self.wake.as_ref().and_then(|wake| wake.send(()).ok());
     }
 
     /// Ends idle uploads, collects, and unlinks files every now and then.
     pub fn housekeeping(registry: Arc<Registry>) -> Self {
-        Self::start("housekeeping", move |stopped| {
+        Self::start("housekeeping", move |woken| {
             let mut busy = false;
             let interval = |busy: bool| {
                 // The steps of a second are done, and there are more.
                 let secs = if busy { 1 } else { registry.config().settings.housekeeping_secs };
                 Duration::from_secs(secs)
             };
-            while goes_on(&stopped, interval(busy)) {
+            while goes_on(&woken, interval(busy)) {
                 let outcome = registry.keep_house();
                 busy = outcome.inspect_err(|error| report("housekeeping", error)).unwrap_or(false);
             }
@@ -41,9 +48,9 @@ impl Background {
 
     /// Reads stored files again, little by little.
     pub fn scrub(registry: Arc<Registry>) -> Self {
-        Self::start("scrub", move |stopped| {
+        Self::start("scrub", move |woken| {
             let mut scrub = Scrub::default();
-            while goes_on(&stopped, SCRUB_PAUSE) {
+            while goes_on(&woken, SCRUB_PAUSE) {
                 registry.scrub(&mut scrub).inspect_err(|error| report("the scrub", error)).ok();
             }
             registry.note_scrub(&mut scrub).inspect_err(|error| report("the scrub", error)).ok();
@@ -52,8 +59,8 @@ impl Background {
 }
 
 /// Waits, and says whether there is another round.
-fn goes_on(stopped: &Receiver<()>, pause: Duration) -> bool {
-    stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
+fn goes_on(woken: &Receiver<()>, pause: Duration) -> bool {
+    woken.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected)
 }
 
 fn report(what: &str, error: &Error) {
@@ -62,7 +69,7 @@ fn report(what: &str, error: &Error) {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.wake.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }

@@ -2,7 +2,7 @@
 
 use super::wrong_use;
 use crate::auth::Access;
-use crate::config::{self, CONFIG_VARIABLE, Config, Inputs, VARIABLE_PREFIX};
+use crate::config::{self, CONFIG_VARIABLE, Config, Inputs, VARIABLE_PREFIX, Written};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ impl ConfigArguments {
     pub fn inputs(&self, said: &[(&'static str, &'static str, &Option<String>)]) -> Inputs {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
-            Some((name, value.to_string_lossy().into_owned()))
+            Some((name, value))
         });
         let arguments = said
             .iter()
@@ -99,14 +99,22 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn as_json(config: &Config) -> Value {
     let settings = config.effective().into_iter().map(|(key, value, source)| {
-        // A value in TOML is one in JSON: a number or a text in quotes.
-        let value = value.and_then(|value| serde_json::from_str(&value).ok()).unwrap_or(Value::Null);
+        let value = match value {
+            None => Value::Null,
+            Some(Written::Number(number)) => json!(number),
+            Some(Written::Text(text) | Written::Other(text)) => json!(text),
+        };
         json!({"key": key, "value": value, "source": source})
     });
     let repositories = config.repositories.rules().iter().map(|rule| {
+        let keep_tags = rule.keep_tags.as_ref();
+        let keep_tags = keep_tags.map(|tags| tags.iter().map(ToString::to_string).collect::<Vec<_>>());
         json!({
             "match": rule.pattern.to_string(),
             "sparse_index": rule.sparse_index,
+            "untagged_keep_secs": rule.untagged_keep_secs,
+            "keep_newest": rule.keep_newest,
+            "keep_tags": keep_tags,
             "source": rule.source.to_string(),
         })
     });

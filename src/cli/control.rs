@@ -24,6 +24,8 @@ const ANSWER_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const AT_ONCE: usize = 8;
 /// How often it is said how far a check has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long nobody is waited for after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long the end waits for commands that it broke off.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -150,7 +152,12 @@ pub fn serve(registry: &Arc<Registry>) -> io::Result<Control> {
     let running = Arc::new(Running::default());
     let control = Control(Arc::clone(&running));
     let serve = move || {
-        for stream in listener.incoming().filter_map(Result::ok) {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream.inspect_err(|error| log::warn!("control.sock: {error}")) else {
+                // Out of descriptors, most likely: there may be some in a moment.
+                std::thread::park_timeout(ACCEPT_PAUSE);
+                continue;
+            };
             let Some(registry) = registry.upgrade() else { return };
             let Some(place) = running.enter() else {
                 let words = format!("the server is busy with {AT_ONCE} commands; try again later");

@@ -29,8 +29,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let address = reachable(config.listen);
     match ask(address, Duration::from_secs(arguments.timeout_secs)) {
-        // 401 is a registry that wants credentials: it answers.
-        Ok(status @ (200 | 401)) => {
+        // Also a refusal is an answer: 401 wants credentials, 403 lets nobody pull without them.
+        Ok(status @ 200..500) => {
             println!("http://{address}/v2/ answers {status}");
             ExitCode::SUCCESS
         }

@@ -19,6 +19,7 @@ mod verify;
 use crate::config::Config;
 use crate::registry::{DataDir, OnFailure, OpenError, Store, StoreOptions};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -138,12 +139,35 @@ fn look_at_store(config: &Config) -> Result<Store, OpenError> {
 
 fn store_options(config: &Config) -> StoreOptions {
     let on_failure: OnFailure = Arc::new(|reason| {
-        eprintln!(
+        // Whether or not anybody can be told: nothing may keep it from ending.
+        drop(writeln!(
+            std::io::stderr(),
             "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
              start again: the start goes on from what is on it."
-        );
+        ));
         std::process::exit(DISK_FAILED);
     });
     let ledger_cache_bytes = usize::try_from(config.settings.ledger_cache_bytes).unwrap_or(usize::MAX);
     StoreOptions { ledger_cache_bytes, on_failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const CHILD: &str = "WHARFINGER_TEST_DISK_FAILS";
+
+    /// It runs itself as the process whose disk fails, and whose log is on a disk that is full.
+    #[test]
+    fn a_failed_disk_ends_the_process_though_nobody_can_be_told() {
+        if std::env::var_os(CHILD).is_some() {
+            (store_options(&Config::default()).on_failure)("of a test");
+        }
+        let name = "cli::tests::a_failed_disk_ends_the_process_though_nobody_can_be_told";
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let child = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").stderr(full);
+        assert_eq!(child.output().unwrap().status.code(), Some(DISK_FAILED));
+    }
 }

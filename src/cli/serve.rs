@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 const LISTEN_HELP: &str =
     "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
@@ -56,12 +56,17 @@ struct Prepared {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let system = System::new();
-    if let Err(error) = system.block_on(async { survive_file_limit() }) {
-        return wrong_use(&format!("the signal SIGXFSZ cannot be handled: {error}"));
-    }
+    // What comes before there is somebody to answer it waits for that.
+    let hang_up = system.block_on(async { survive_file_limit().and_then(|()| signal(SignalKind::hangup())) });
+    let hang_up = match hang_up {
+        Ok(hang_up) => hang_up,
+        Err(error) => {
+            return wrong_use(&format!("the signals SIGXFSZ and SIGHUP cannot be handled: {error}"));
+        }
+    };
     let inputs = arguments.inputs();
     match prepare(&inputs) {
-        Ok(prepared) => serve(&system, prepared, &inputs),
+        Ok(prepared) => serve(&system, prepared, &inputs, hang_up),
         Err(message) => wrong_use(&message),
     }
 }
@@ -106,14 +111,15 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
     format!("cannot listen on {}: {error}; {advice} {place}", config.listen)
 }
 
-fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode {
+fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
     let Prepared { listener, registry, access, config } = prepared;
     let control = control::serve(&registry)
         .inspect_err(|error| {
             log::warn!("no control.sock, so commands cannot talk to this server: {error}");
         })
         .ok();
-    let background = [Background::housekeeping, Background::scrub].map(|start| start(Arc::clone(&registry)));
+    let housekeeping = Background::housekeeping(Arc::clone(&registry));
+    let scrub = Background::scrub(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
     let greeting = greeting(address, &config, &access);
     let state = Data::new(State::new(Arc::clone(&registry), access, random()));
@@ -121,7 +127,6 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let server = listen::start(listener, state.clone(), &config.settings)?;
         greet(&greeting);
         let handle = server.handle();
@@ -130,7 +135,10 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => reload(inputs, &state),
+                _ = hang_up.recv() => {
+                    reload(inputs, &state);
+                    housekeeping.wake();
+                }
             }
         }
         log::info!("stopping: running requests have {} s to end", config.settings.shutdown_grace_secs);
@@ -138,7 +146,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs) -> ExitCode
         running.await.map_err(std::io::Error::other)?
     });
     registry.stop();
-    drop(background);
+    drop((housekeeping, scrub));
     drop(control);
     if !registry.wait_for_uploads(LEAVE_LIMIT) {
         log::warn!(

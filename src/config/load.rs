@@ -6,6 +6,7 @@ use super::repository::RepositoryRules;
 use super::settings::{Reload, SETTINGS, Setting, Settings};
 use super::source::Source;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -89,7 +90,7 @@ pub struct Inputs {
     /// The file, if one is named.
     pub file: Option<PathBuf>,
     /// The environment. An empty variable is as good as none: Compose makes such of `${X:-}`.
-    pub variables: Vec<(String, String)>,
+    pub variables: Vec<(String, OsString)>,
     /// Keys that the command line says, with the name of the argument.
     pub arguments: Vec<(&'static str, &'static str, String)>,
 }
@@ -154,10 +155,8 @@ impl Config {
             (setting.name, value(before), value(self), setting.reload)
         });
         let mut changes: Vec<_> = texts.chain(numbers).filter(|(_, old, new, _)| old != new).collect();
-        if self.repositories != before.repositories {
-            let count = |config: &Self| format!("{} rules", config.repositories.rules().len());
-            changes.push((REPOSITORY, count(before), count(self), Reload::Live));
-        }
+        let rules = self.repositories.changes_since(&before.repositories);
+        changes.extend(rules.into_iter().map(|(old, new)| (REPOSITORY, old, new, Reload::Live)));
         changes
     }
 
@@ -189,11 +188,17 @@ impl Config {
         Ok(())
     }
 
-    fn apply_variables(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
+    fn apply_variables(&mut self, variables: &[(String, OsString)]) -> Result<(), ConfigError> {
         for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             let key = key.to_ascii_lowercase();
+            if !all_keys().any(|known| known == key) {
+                continue;
+            }
             let source = Source::Variable(name.clone());
+            let Some(value) = value.to_str() else {
+                return Err(refuse(&key, &value.to_string_lossy(), source, "expected a text in UTF-8"));
+            };
             if let Some(setting) = Setting::named(&key) {
                 let digits = value.trim().replace('_', "");
                 self.apply_number(setting, digits.parse().ok(), value, source)?;

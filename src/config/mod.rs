@@ -14,6 +14,7 @@ mod settings;
 mod source;
 
 pub use error::ConfigError;
+pub use file::Written;
 pub use load::{CONFIG_VARIABLE, Config, Inputs, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name};
 pub use pattern::{Pattern, PatternError, TagPattern};
 pub use print::example;

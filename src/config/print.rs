@@ -1,5 +1,6 @@
 //! The configuration as text: what is in force, and an example of all that can be said.
 
+use super::file::Written;
 use super::load::{Config, TEXTS, variable_name};
 use super::repository::REPOSITORY_KEYS;
 use super::settings::{Reload, SETTINGS};
@@ -14,15 +15,15 @@ const STRING_TAKES_ALL: &str = "a String takes every write";
 const PROSE_COLUMNS: usize = 100;
 
 impl Config {
-    /// Every setting in force: its key, its value in TOML, and where it comes from.
+    /// Every setting in force: its key, its value, and where it comes from.
     #[must_use]
-    pub fn effective(&self) -> Vec<(&'static str, Option<String>, String)> {
+    pub fn effective(&self) -> Vec<(&'static str, Option<Written>, String)> {
         let texts = TEXTS.iter().map(|text| {
-            let value = self.text(text.name).map(|value| quoted(&value));
+            let value = self.text(text.name).map(Written::Text);
             (text.name, value, self.source(text.name).to_string())
         });
         let numbers = SETTINGS.iter().map(|setting| {
-            let value = (setting.get)(&self.settings).to_string();
+            let value = Written::Number((setting.get)(&self.settings));
             (setting.name, Some(value), self.source(setting.name).to_string())
         });
         texts.chain(numbers).collect()
@@ -33,26 +34,18 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         for (key, value, source) in self.effective() {
-            let line =
-                value.map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
+            let line = match value {
+                None => format!("# {key} is not set"),
+                Some(Written::Text(text)) => format!("{key} = {}", quoted(&text)),
+                Some(value) => format!("{key} = {value}"),
+            };
             writeln!(text, "{line:<COMMENT_COLUMN$} # {source}").expect(STRING_TAKES_ALL);
         }
         for rule in self.repositories.rules() {
             writeln!(text, "{:<COMMENT_COLUMN$} # {}", "[[repository]]", rule.source)
                 .expect(STRING_TAKES_ALL);
-            writeln!(text, "match = {}", quoted(&rule.pattern.to_string())).expect(STRING_TAKES_ALL);
-            if let Some(sparse_index) = rule.sparse_index {
-                writeln!(text, "sparse_index = {sparse_index}").expect(STRING_TAKES_ALL);
-            }
-            if let Some(secs) = rule.untagged_keep_secs {
-                writeln!(text, "untagged_keep_secs = {secs}").expect(STRING_TAKES_ALL);
-            }
-            if let Some(count) = rule.keep_newest {
-                writeln!(text, "keep_newest = {count}").expect(STRING_TAKES_ALL);
-            }
-            if let Some(tags) = &rule.keep_tags {
-                let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
-                writeln!(text, "keep_tags = {tags:?}").expect(STRING_TAKES_ALL);
+            for (key, value) in rule.says() {
+                writeln!(text, "{key} = {value}").expect(STRING_TAKES_ALL);
             }
         }
         text
@@ -162,10 +155,7 @@ mod tests {
         );
         let printed = config.to_toml();
         let again = read(&printed);
-        assert_eq!(
-            again.changes_since(&config).iter().map(|change| change.0).collect::<Vec<_>>(),
-            ["repository"]
-        );
+        assert_eq!(again.changes_since(&config), []);
         let rules = |config: &Config| {
             let rules = config.repositories.rules().iter();
             rules.map(|rule| (rule.pattern.to_string(), rule.sparse_index)).collect::<Vec<_>>()

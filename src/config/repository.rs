@@ -62,6 +62,24 @@ pub struct RepositoryRule {
     pub source: Source,
 }
 
+impl RepositoryRule {
+    /// What it says, wherever it stands: keys with their values in TOML.
+    #[must_use]
+    pub fn says(&self) -> Vec<(&'static str, String)> {
+        let tags = |tags: &Vec<TagPattern>| {
+            format!("{:?}", tags.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let said = [
+            ("match", Some(format!("{:?}", self.pattern.to_string()))),
+            ("sparse_index", self.sparse_index.map(|value| value.to_string())),
+            ("untagged_keep_secs", self.untagged_keep_secs.map(|value| value.to_string())),
+            ("keep_newest", self.keep_newest.map(|value| value.to_string())),
+            ("keep_tags", self.keep_tags.as_ref().map(tags)),
+        ];
+        said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
 /// What is in force for one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepositorySettings {
@@ -99,6 +117,33 @@ impl RepositoryRules {
     #[must_use]
     pub fn rules(&self) -> &[RepositoryRule] {
         &self.0
+    }
+
+    /// The rules that differ from those `before`, each as it was and as it is.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Vec<(String, String)> {
+        let shown = |rules: &Self, pattern: &Pattern| {
+            let rule = rules.0.iter().find(|rule| rule.pattern == *pattern);
+            let said = rule.map(|rule| {
+                let said = rule.says().into_iter().map(|(key, value)| format!("{key} = {value}"));
+                format!("{{{}}}", said.collect::<Vec<_>>().join(", "))
+            });
+            said.unwrap_or_else(|| "nothing".to_owned())
+        };
+        let gone = before.0.iter().filter(|old| self.0.iter().all(|new| new.pattern != old.pattern));
+        let patterns = self.0.iter().chain(gone).map(|rule| &rule.pattern);
+        let changes = patterns.map(|pattern| (shown(before, pattern), shown(self, pattern)));
+        let mut changes: Vec<_> = changes.filter(|(old, new)| old != new).collect();
+        // Of two that say as much, the later one holds.
+        let order = |rules: &Self| {
+            let patterns = rules.0.iter().map(|rule| rule.pattern.to_string());
+            patterns.collect::<Vec<_>>().join(", ")
+        };
+        if changes.is_empty() && order(before) != order(self) {
+            changes
+                .push((format!("in the order {}", order(before)), format!("in the order {}", order(self))));
+        }
+        changes
     }
 
     /// Whether there can be a repository in which anything goes by itself.

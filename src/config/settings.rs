@@ -100,7 +100,8 @@ settings! {
     Live retention_secs: 1, 3600, 30 * DAY_SECS;
     /// Seconds for which it is remembered why something was collected, for `gc --explain`; 0: not at all.
     Live collected_memory_secs: 0, 7 * DAY_SECS, YEAR_SECS;
-    /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses.
+    /// Looks at the collector's queue in a second: each may delete one thing. 0: collecting pauses,
+    /// also below the floor, where only files that were collected already are unlinked.
     Live gc_steps_per_sec: 0, 500, 100_000;
     /// Seconds between two rounds of unlinking collected files, so that a copy of the directory that is being
     /// made does not miss them.
@@ -114,6 +115,11 @@ settings! {
     Live drain_max_secs: 0, 5, 3600;
     /// Bytes that a manifest may have.
     Live manifest_max_bytes: KIB, 4 * MIB, 4 * MIB;
+    /// Seconds in which the whole body of a manifest has to come.
+    Live manifest_body_secs: 1, 60, 3600;
+    /// Bytes of all manifests that are being pushed at a time; who comes when there are more is asked to try
+    /// again.
+    Live manifest_bodies_max_bytes: 4 * MIB, 256 * MIB, 64 * 1024 * MIB;
     /// Blobs and manifests that one manifest may reference.
     Live manifest_references_max: 1, 5_000, 5_000;
     /// Tags that one PUT of a manifest may set by `?tag=`.

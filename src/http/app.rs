@@ -28,6 +28,8 @@ pub struct State {
     /// The registry.
     pub registry: Arc<Registry>,
     access: RwLock<Access>,
+    /// The bytes of manifests that are being pushed.
+    pub manifest_bytes: Arc<AtomicU64>,
     /// The number of the next request; its start is random, so that ids of two runs are told apart.
     next_request: AtomicU64,
 }
@@ -36,7 +38,12 @@ impl State {
     /// Requests are numbered from `first_request` on.
     #[must_use]
     pub fn new(registry: Arc<Registry>, access: Access, first_request: u64) -> Self {
-        Self { registry, access: RwLock::new(access), next_request: AtomicU64::new(first_request) }
+        Self {
+            registry,
+            access: RwLock::new(access),
+            manifest_bytes: Arc::default(),
+            next_request: AtomicU64::new(first_request),
+        }
     }
 
     /// What callers may do from now on.

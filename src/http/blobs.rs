@@ -16,7 +16,15 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
     let headers = call.request.headers();
     let reading = conditions::of_read(headers, digest);
     if call.is_head() || reading != Reading::Serve {
-        let size = blocking(move || registry.stat_blob(&name, digest)).await?;
+        let head = call.is_head();
+        // Only HEAD's answer is for a push that comes later: GET says what there is to the end of a lease.
+        let size = move || {
+            if head {
+                return registry.stat_blob(&name, digest);
+            }
+            registry.open_blob(&name, digest).map(|file| file.size())
+        };
+        let size = blocking(size).await?;
         return match reading {
             Reading::Serve => Ok(answer(StatusCode::OK, digest).body(body::unsent(size))),
             Reading::NotModified => Ok(not_modified(digest)),

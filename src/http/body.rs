@@ -2,13 +2,16 @@
 
 use super::error::{ApiError, Code};
 use super::reply::blocking;
+use crate::config::Settings;
 use crate::oci::Digest;
 use crate::registry::{CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
+use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -127,6 +130,8 @@ impl Drop for Receiving {
                 return;
             };
             let ended = match broken {
+                // An append that found no room has cut the upload off; there is nothing to append then.
+                Broken::Leave if buffer.is_empty() => registry.leave_upload(upload).map(drop),
                 Broken::Leave => registry
                     .append(&mut upload, &buffer)
                     .and_then(|()| registry.leave_upload(upload))
@@ -145,17 +150,60 @@ impl Drop for Receiving {
     }
 }
 
-/// Reads the whole body of a manifest into memory, up to a limit.
-pub async fn collect(body: &mut Payload, max_bytes: u64) -> Result<Vec<u8>, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| broken_off(&error, Code::ManifestInvalid))?;
-        if (bytes.len() + piece.len()) as u64 > max_bytes {
-            return Err(Error::ManifestTooLarge { max_bytes }.into());
+/// Bytes of a body in memory, counted among those of all while this lives.
+pub struct Held {
+    bytes: u64,
+    all: Arc<AtomicU64>,
+}
+
+impl Held {
+    /// Counts some more, unless all would be more than `max`.
+    fn add(&mut self, count: u64, max: u64) -> Result<(), ApiError> {
+        let more = |all: u64| all.checked_add(count).filter(|&all| all <= max);
+        if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            let message = "too many bytes of manifests are being pushed (setting manifest_bodies_max_bytes): \
+                           try again";
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
+                .with_header(header::RETRY_AFTER, "1"));
         }
-        bytes.extend_from_slice(&piece);
+        self.bytes += count;
+        Ok(())
     }
-    Ok(bytes)
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads the whole body of a manifest into memory, up to limits of its own size, of its time, and of the size
+/// of `all` that are read. It counts among those until what is handed back with it is dropped.
+pub async fn collect(
+    body: &mut Payload,
+    settings: &Settings,
+    all: &Arc<AtomicU64>,
+) -> Result<(Vec<u8>, Held), ApiError> {
+    let (max_bytes, secs) = (settings.manifest_max_bytes, settings.manifest_body_secs);
+    let mut held = Held { bytes: 0, all: Arc::clone(all) };
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|error| broken_off(&error, Code::ManifestInvalid))?;
+            if (bytes.len() + piece.len()) as u64 > max_bytes {
+                return Err(Error::ManifestTooLarge { max_bytes }.into());
+            }
+            held.add(piece.len() as u64, settings.manifest_bodies_max_bytes)?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, ApiError>(())
+    };
+    let late = |_| {
+        let message = format!("the manifest was not there after {secs} s (setting manifest_body_secs)");
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::ManifestInvalid, &message)
+    };
+    tokio::time::timeout(Duration::from_secs(secs), read).await.map_err(late)??;
+    Ok((bytes, held))
 }
 
 /// Reads on and throws away what a refused request still sends, within limits: a connection that is closed

@@ -51,17 +51,23 @@ pub async fn put(
     reference: Reference,
     payload: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let settings = &call.state.registry.config().settings;
+    let config = call.state.registry.config();
+    let settings = &config.settings;
     let tags = tags_of(call, settings.manifest_tags_max)?;
     let condition = conditions::of_write(call.request.headers())?;
     let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
-    let bytes = body::collect(payload, settings.manifest_max_bytes).await?;
+    let (bytes, held) = body::collect(payload, settings, &call.state.manifest_bytes).await?;
     let accepted = accepted(&reference, &tags);
     let push =
         ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition, who: call.who() };
     let registry = call.registry();
-    let pushed = blocking(move || registry.put_manifest(push)).await?;
+    // Also where the request breaks off, the bytes are held until the push has ended.
+    let pushed = blocking(move || {
+        let _held = held;
+        registry.put_manifest(push)
+    })
+    .await?;
     let digest = pushed.digest;
     let mut response = created(&format!("/v2/{name}/manifests/{digest}"), digest);
     if let Some(subject) = pushed.subject {

@@ -127,7 +127,11 @@ async fn receive(
     let range = content_range(call)?;
     let (registry, repository) = (call.registry(), name.clone());
     let bytes = announced(call);
-    let upload = blocking(move || registry.resume_upload(&repository, session, bytes)).await?;
+    let mut upload = blocking(move || registry.resume_upload(&repository, session, bytes)).await?;
+    if range.is_some() && bytes.is_none() {
+        // Whether the body is as long as its range is seen at its end.
+        upload.hold_back();
+    }
     let begins_at = upload.offset();
     let checked = range.map_or(Ok(()), |range| check_range(call, &upload, range));
     let mut receiving = Receiving::new(call.registry(), upload, Broken::Leave);

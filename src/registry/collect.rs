@@ -94,7 +94,7 @@ impl Registry {
                 if row.1 == QueueKind::Repository && self.is_copying(row.3) {
                     continue;
                 }
-                if *left == 0 {
+                if *left == 0 || self.is_stopping() {
                     collected.unfinished = true;
                     return Ok(has_changed);
                 }
@@ -112,7 +112,7 @@ impl Registry {
     pub fn collect_now(&self) -> Result<Collected, Error> {
         self.enforce_rules(u64::MAX)?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
-        collected.files = self.store.sweep_tombstones()? as u64;
+        collected.files = self.store.sweep_tombstones(|| !self.is_stopping())? as u64;
         Ok(collected)
     }
 }

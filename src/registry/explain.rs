@@ -10,6 +10,7 @@ use crate::store::tables::{
 };
 use crate::store::{Key, KeyRange, QueueKind, Read, RepoId, Snapshot};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// How many rows are read in one snapshot.
 const PAGE_ROWS: usize = 512;
@@ -99,8 +100,11 @@ impl Registry {
             garbage.add_blob(size, kept_until(rows, blob)?.unwrap_or_default(), now_ms);
             Ok(())
         })?;
+        // A blob that was needed again in between has more than one row.
+        let mut seen = HashSet::new();
         self.pages(&QUEUE, |rows, (_, kind, blob, _), ()| {
             if kind == QueueKind::Unreferenced
+                && seen.insert(blob)
                 && !links::is_needed(rows, blob)?
                 && let Some(row) = rows.get(&BLOB, &blob)?
             {
@@ -150,7 +154,7 @@ impl Registry {
 
     /// Says what keeps a digest, or when and why it goes.
     pub fn explain(&self, digest: Digest) -> Result<Explanation, Error> {
-        self.store.read(|rows| {
+        let mut found = self.store.read(|rows| {
             let mut found = Explanation::empty(digest);
             if let Some(blob) = rows.get(&BLOB, &digest)? {
                 (found.blob_bytes, found.damaged_at_ms) = (Some(blob.size), blob.damaged_at_ms);
@@ -171,20 +175,27 @@ impl Registry {
                 let due_at_ms = kept.map_or(0, |kept| kept.due_at_ms);
                 found.kept_by.push((name_of(rows, repository)?, manifest, due_at_ms));
             }
-            for (repository, record) in rows.page(&REPOSITORY, &KeyRange::all(), usize::MAX)? {
-                let (name, key) = (record.name.to_string(), (repository, digest));
-                if rows.contains(&PIN, &key)? {
-                    found.pinned_in.push(name.clone());
-                }
-                if rows.contains(&MANIFEST, &key)? {
-                    found.visible_in.push((name, tags_of(rows, repository, digest)?));
-                } else if let Some(kept) = rows.get(&KEPT, &key)? {
-                    found.deleted_in.push((name, kept.tags, kept.due_at_ms));
-                }
-            }
             found.has_tombstone = rows.first(&TOMBSTONE, &KeyRange::prefix(&digest))?.is_some();
-            Ok(found)
-        })
+            Ok::<_, Error>(found)
+        })?;
+        self.pages(&REPOSITORY, |rows, repository, record| {
+            let (name, key) = (record.name.to_string(), (repository, digest));
+            if found.pinned_in.len() < NAMED && rows.contains(&PIN, &key)? {
+                found.pinned_in.push(name.clone());
+            }
+            if rows.contains(&MANIFEST, &key)? {
+                if found.visible_in.len() < NAMED {
+                    found.visible_in.push((name, tags_of(rows, repository, digest)?));
+                }
+            } else if found.deleted_in.len() < NAMED
+                && let Some(mut kept) = rows.get(&KEPT, &key)?
+            {
+                kept.tags.truncate(NAMED);
+                found.deleted_in.push((name, kept.tags, kept.due_at_ms));
+            }
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 

@@ -17,11 +17,8 @@ impl Registry {
     /// Brings the files in line with the ledger after whatever happened before this start.
     pub fn recover(&self) -> Result<Recovery, Error> {
         let mut found = self.store.recover()?;
-        let ended = match self.end_idle_uploads() {
-            // A start needs no room; they end later.
-            Err(Error::Store(StoreError::Full)) => 0,
-            ended => ended?,
-        };
+        // A start needs no room; they end later.
+        let ended = unless_full(self.end_idle_uploads())?;
         self.unlinked_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         found.open_sessions = found.open_sessions.saturating_sub(ended);
         Ok(found)
@@ -32,12 +29,13 @@ impl Registry {
     pub fn keep_house(&self) -> Result<bool, Error> {
         let settings = self.config().settings.clone();
         let mut files = self.make_room()?;
-        files += self.unlink_if_due(settings.unlink_batch_secs * 1000)?;
-        let uploads = self.end_idle_uploads()?;
+        files += unless_full(self.unlink_if_due(settings.unlink_batch_secs * 1000))?;
+        let uploads = unless_full(self.end_idle_uploads())?;
         let steps = settings.gc_steps_per_sec;
-        let (ruled, more) = self.enforce_rules_if_due(settings.retention_secs * 1000, steps)?;
-        self.forget_old_history()?;
-        let collected = self.collect(Round { ends_keeping: false, steps })?;
+        let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000, steps);
+        let (ruled, more) = unless_full(ruled)?;
+        unless_full(self.forget_old_history())?;
+        let collected = unless_full(self.collect(Round { ends_keeping: false, steps }))?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
             log::info!(
@@ -55,7 +53,7 @@ impl Registry {
         if now_ms.saturating_sub(self.unlinked_at_ms.load(Ordering::Relaxed)) < wait_ms {
             return Ok(0);
         }
-        let files = self.store.sweep_tombstones()?;
+        let files = self.sweep()?;
         self.unlinked_at_ms.store(now_ms, Ordering::Relaxed);
         Ok(files)
     }
@@ -73,17 +71,29 @@ impl Registry {
         Ok((deleted, unfinished))
     }
 
+    /// Unlinks collected files; says how many.
+    fn sweep(&self) -> Result<usize, Error> {
+        Ok(self.store.sweep_tombstones(|| !self.is_stopping())?)
+    }
+
     /// Where the disk has less room than the floor, what is deleted does not wait: the oldest goes first, and
-    /// only as much as it takes.
+    /// only as much as it takes. Where collecting pauses, only what is collected already is unlinked.
     fn make_room(&self) -> Result<usize, Error> {
         let mut files = 0;
-        while matches!(self.expect_room(0), Err(Error::NoRoom { .. })) {
-            let collected = self.collect(Round { ends_keeping: true, steps: STEPS_FOR_ROOM })?;
-            let unlinked = self.store.sweep_tombstones()?;
-            if unlinked == 0 && collected == Collected::default() {
+        while !self.is_stopping() && matches!(self.expect_room(0), Err(Error::NoRoom { .. })) {
+            // Before anything is collected: that takes room, and there may be none at all.
+            let unlinked = unless_full(self.sweep())?;
+            files += unlinked;
+            if unlinked > 0 {
+                continue;
+            }
+            // Looked at each time, since a reload may end a round that takes long.
+            let pauses = self.config().settings.gc_steps_per_sec == 0;
+            let steps = if pauses { 0 } else { STEPS_FOR_ROOM };
+            let collected = unless_full(self.collect(Round { ends_keeping: true, steps }))?;
+            if pauses || collected == Collected::default() {
                 break;
             }
-            files += unlinked;
         }
         Ok(files)
     }
@@ -98,10 +108,100 @@ impl Registry {
             let Some((last, _)) = page.last() else { return Ok(ended) };
             range = range.after(last);
             for (session, upload) in page {
+                if self.is_stopping() {
+                    return Ok(ended);
+                }
                 if upload.touched_at_ms <= idle_since_ms && self.end_idle_session(session, idle_since_ms)? {
                     ended += 1;
                 }
             }
         }
+    }
+}
+
+/// What the ledger has no room for waits, and keeps nothing else from being done.
+fn unless_full<T: Default>(outcome: Result<T, Error>) -> Result<T, Error> {
+    match outcome {
+        Err(Error::Store(StoreError::Full)) => {
+            log::warn!("a part of the housekeeping has to wait: the registry's disk is full");
+            Ok(T::default())
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::scene::{Scene, digest};
+    use crate::store::tables::TOMBSTONE;
+    use crate::store::{Location, Room};
+
+    /// An image's files are collected and wait to be unlinked; a deleted image waits to be collected.
+    fn scene_below_the_floor() -> Scene {
+        let scene = Scene::new(|config| config.settings.unlink_batch_secs = 24 * 60 * 60);
+        let gone = scene.push_image("team/app", "v1", &[b"gone"]);
+        scene.delete("team/app", gone);
+        scene.registry.collect(Round { ends_keeping: true, steps: u64::MAX }).unwrap();
+        let deleted = scene.push_image("team/app", "v2", &[b"deleted"]);
+        scene.delete("team/app", deleted);
+        scene.registry.store.faults.set_room(Some(Room { free: 0, total: 1 << 40 }));
+        scene
+    }
+
+    fn waiting_files(scene: &Scene) -> u64 {
+        scene.registry.garbage().unwrap().files.0
+    }
+
+    #[test]
+    fn without_a_byte_what_is_collected_is_unlinked_first() {
+        let scene = scene_below_the_floor();
+        let files = waiting_files(&scene);
+        assert!(files > 0);
+        // The first write that is refused is the one after the unlinking, or whatever is tried before it.
+        scene.registry.store.faults.refuse_writes(1);
+        scene.registry.make_room().unwrap();
+        assert_eq!(waiting_files(&scene), 0);
+        assert!(!scene.is_stored(digest(b"deleted")), "and then what is deleted goes");
+    }
+
+    #[test]
+    fn a_full_ledger_keeps_nothing_from_being_unlinked() {
+        let scene = scene_below_the_floor();
+        scene.clock.advance_ms(2 * 24 * 60 * 60 * 1000);
+        scene.registry.store.faults.set_room(None);
+        scene.registry.store.faults.refuse_writes(u64::MAX);
+        scene.registry.keep_house().unwrap();
+        let rows = scene.registry.store.snapshot().unwrap();
+        for ((digest, session), _) in rows.page(&TOMBSTONE, &KeyRange::all(), PAGE_ROWS).unwrap() {
+            let location = Location { digest, session };
+            assert_eq!(scene.registry.store.dir().blob_size(&location).unwrap(), None);
+        }
+        scene.registry.store.faults.refuse_writes(0);
+        scene.registry.keep_house().unwrap();
+    }
+
+    #[test]
+    fn a_pause_holds_below_the_floor_too() {
+        let scene = scene_below_the_floor();
+        let mut config = (*scene.registry.config()).clone();
+        config.settings.gc_steps_per_sec = 0;
+        scene.registry.set_config(config);
+        scene.registry.keep_house().unwrap();
+        assert_eq!(waiting_files(&scene), 0, "what was collected already");
+        assert!(scene.is_stored(digest(b"deleted")));
+    }
+
+    #[test]
+    fn nothing_more_is_done_once_the_end_has_come() {
+        let scene = scene_below_the_floor();
+        let files = waiting_files(&scene);
+        scene.registry.stop();
+        scene.registry.keep_house().unwrap();
+        scene.clock.advance_ms(2 * 24 * 60 * 60 * 1000);
+        assert_eq!(scene.round(), Collected { unfinished: true, ..Collected::default() });
+        assert_eq!(scene.registry.collect_now().unwrap().files, 0);
+        assert_eq!(waiting_files(&scene), files);
+        assert!(scene.is_stored(digest(b"deleted")));
     }
 }

@@ -58,7 +58,7 @@ impl Registry {
         let (mut deleted, mut left, mut unfinished) = (0, steps, false);
         self.ruled_repositories(|registry, name, repository, settings| {
             for (digest, _) in registry.untagged(repository, settings)? {
-                if left == 0 {
+                if left == 0 || registry.is_stopping() {
                     unfinished = true;
                     return Ok(());
                 }
@@ -70,7 +70,7 @@ impl Registry {
             }
             for judged in registry.judge_images(repository, settings)? {
                 if judged.goes {
-                    if left == 0 {
+                    if left == 0 || registry.is_stopping() {
                         unfinished = true;
                         return Ok(());
                     }
@@ -134,6 +134,9 @@ impl Registry {
             }
             drop(rows);
             for (name, repository, settings) in ruled {
+                if self.is_stopping() {
+                    return Ok(());
+                }
                 visit(self, &name, repository, &settings)?;
             }
         }

@@ -41,6 +41,8 @@ pub struct Upload {
     unchecked: u64,
     /// There was no room: only the bytes up to `durable` are left.
     cut_off: bool,
+    /// No offset is made durable before the request's body has ended.
+    held_back: bool,
 }
 
 impl Upload {
@@ -54,6 +56,7 @@ impl Upload {
             durable_since_ms: now_ms,
             unchecked: 0,
             cut_off: false,
+            held_back: false,
         }
     }
 
@@ -75,6 +78,12 @@ impl Upload {
             return Ok(());
         }
         Err(Error::RangeMismatch { session: self.session(), offset: self.offset() })
+    }
+
+    /// Lets no offset become durable before the request's body has ended: what turns out to be another length
+    /// than was said must change nothing.
+    pub fn hold_back(&mut self) {
+        self.held_back = true;
     }
 
     /// Gives back the room of bytes that will not be acknowledged, where it is room that was lacking.
@@ -182,8 +191,12 @@ impl Registry {
         if matches!(there, Ok(false)) { Error::UploadUnknown(session) } else { error }
     }
 
-    /// Appends bytes, and makes the offset durable every now and then.
+    /// Appends bytes, and makes the offset durable every now and then. Once there was no room, nothing more
+    /// is taken: the ledger must not be told of bytes that were cut off.
     pub fn append(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
+        if upload.cut_off {
+            return Err(StoreError::Full.into());
+        }
         let appended = self.append_within_room(upload, bytes);
         upload.cut_off_if_full(&appended);
         appended
@@ -204,6 +217,9 @@ impl Registry {
 
     /// So many bytes later, or so much time, of which a part has to be left before the session would be idle.
     fn is_checkpoint_due(&self, upload: &Upload) -> bool {
+        if upload.held_back {
+            return false;
+        }
         let settings = &self.config().settings;
         let wait_secs = settings.upload_checkpoint_secs.min(settings.upload_idle_secs / 2);
         upload.offset() - upload.durable >= settings.upload_checkpoint_bytes
@@ -232,6 +248,7 @@ impl Registry {
 
     /// Makes the bytes so far durable and then says so in the ledger.
     fn checkpoint(&self, upload: &mut Upload) -> Result<(), Error> {
+        assert!(!upload.cut_off, "bytes that are gone are nobody's to acknowledge");
         let (session, offset, now_ms) = (upload.session(), upload.offset(), self.clock.now_ms());
         upload.durable_since_ms = now_ms;
         if offset == upload.durable {

@@ -99,10 +99,11 @@ impl Store {
     }
 
     /// Unlinks the files of all tombstones and then drops the rows; says how many. A row goes only after the
-    /// unlinking is durable: a file that came back after a power cut would belong to nobody.
-    pub fn sweep_tombstones(&self) -> Result<usize, StoreError> {
+    /// unlinking is durable: a file that came back after a power cut would belong to nobody. Before each page
+    /// of them it asks whether to go on.
+    pub fn sweep_tombstones(&self, goes_on: impl Fn() -> bool) -> Result<usize, StoreError> {
         let mut swept = 0;
-        loop {
+        while goes_on() {
             let page = self.snapshot()?.page(&TOMBSTONE, &KeyRange::all(), SWEEP_PAGE_ROWS)?;
             let keys: Vec<_> = page.into_iter().map(|(key, _)| key).collect();
             if keys.is_empty() {
@@ -123,6 +124,7 @@ impl Store {
                 Ok::<_, StoreError>(())
             })?;
         }
+        Ok(swept)
     }
 }
 

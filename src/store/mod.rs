@@ -6,6 +6,8 @@
 
 mod damage;
 mod error;
+#[cfg(test)]
+mod faults;
 mod files;
 mod recover;
 mod rows;
@@ -52,6 +54,9 @@ pub struct Store {
     on_failure: OnFailure,
     /// Held while damaged files are set aside: a row that one of two read would move what came after it.
     setting_aside: Mutex<()>,
+    /// What a test says is lacking.
+    #[cfg(test)]
+    pub faults: faults::Faults,
 }
 
 impl Store {
@@ -84,7 +89,14 @@ impl Store {
     }
 
     fn new(engine: Box<dyn Engine>, dir: DataDir, on_failure: OnFailure) -> Self {
-        Self { engine, dir: Arc::new(dir), on_failure, setting_aside: Mutex::new(()) }
+        Self {
+            engine,
+            dir: Arc::new(dir),
+            on_failure,
+            setting_aside: Mutex::new(()),
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        }
     }
 
     /// Reads one committed state. Whatever `read` is asked, its answers agree with each other. It is run
@@ -133,6 +145,10 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        #[cfg(test)]
+        if self.faults.refuses_write() {
+            return Attempt::Full(Effects::default());
+        }
         let effects = Arc::new(Mutex::new(Effects::default()));
         let outcome = Arc::new(Mutex::new(None));
         let (queued, result) = (Arc::clone(&effects), Arc::clone(&outcome));
@@ -163,6 +179,10 @@ impl Store {
 
     /// How much room the file system of the data directory has.
     pub fn room(&self) -> Result<Room, StoreError> {
+        #[cfg(test)]
+        if let Some(room) = self.faults.room() {
+            return Ok(room);
+        }
         Ok(self.dir.room()?)
     }
 

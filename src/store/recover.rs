@@ -103,7 +103,7 @@ impl Store {
     /// back what a crash cut off.
     pub fn recover(&self) -> Result<Recovery, StoreError> {
         let set_aside = self.set_aside();
-        let tombstones = unless_full("dropping tombstones", self.sweep_tombstones())?;
+        let tombstones = unless_full("dropping tombstones", self.sweep_tombstones(|| true))?;
         let mut found = Recovery { set_aside, tombstones, ..Recovery::default() };
         let mut staged = HashMap::new();
         for entry in self.dir.list_uploads()? {

@@ -1,13 +1,16 @@
 //! The configuration: file, environment and command line, `config check`, and SIGHUP.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::run;
-use crate::support::{ImageBuilder, Server, wait};
+use crate::support::process::{self, run};
+use crate::support::{ImageBuilder, Server, files, wait};
 
 /// A configuration file of a test.
 struct File(TempDir);
@@ -125,14 +128,32 @@ fn check_prints_what_holds_and_where_it_comes_from() {
     assert_eq!(setting("drain_max_secs")["source"], "WHARFINGER_DRAIN_MAX_SECS");
     assert_eq!(setting("anonymous")["value"], Value::Null);
     assert_eq!(json["repositories"][0]["match"], "ci/**");
+    let quoted = [("WHARFINGER_DATA", "/a\"b'c")];
+    let json = run(&["config", "check", "--json"], &quoted).expect_code(0).stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let settings = json["settings"].as_array().expect("a list");
+    assert!(settings.iter().any(|setting| setting["value"] == "/a\"b'c"), "{json}");
 }
 
 #[test]
 fn the_example_is_a_configuration_that_changes_nothing() {
     let example = run(&["config", "example"], &[]).expect_code(0).stdout;
-    let file = File::new(&example);
-    let with = run(&["config", "check", "--config", &file.text()], &[]).expect_code(0).stdout;
-    assert_eq!(with, run(&["config", "check"], &[]).expect_code(0).stdout);
+    let lines = example.lines().filter_map(|line| line.strip_prefix('#'));
+    let settings = lines.take_while(|line| !line.starts_with("[[")).filter(|line| {
+        // What has no default has only an example there.
+        line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("anonymous")
+    });
+    let settings: Vec<_> = settings.collect();
+    assert!(settings.contains(&"page_max = 1000"), "{settings:?}");
+    for text in [example.clone(), settings.join("\n")] {
+        let file = File::new(&text);
+        let values = |shown: String| {
+            let values = shown.lines().map(|line| line.split(" # ").next().unwrap_or_default().to_owned());
+            values.collect::<Vec<_>>()
+        };
+        let with = run(&["config", "check", "--config", &file.text()], &[]).expect_code(0).stdout;
+        assert_eq!(values(with), values(run(&["config", "check"], &[]).expect_code(0).stdout));
+    }
 }
 
 #[test]
@@ -178,4 +199,52 @@ fn a_hang_up_without_a_file_changes_nothing() {
     server.hang_up();
     wait::until_true("the reload", || server.log().contains("reloaded: nothing has changed"));
     server.client().get("/v2/").expect_status(200);
+}
+
+#[test]
+fn a_hang_up_wakes_what_waits_for_long() {
+    let file = File::new("keep_deleted_secs = 0\nunlink_batch_secs = 0\nhousekeeping_secs = 86400\n");
+    let server = Server::builder().arg("--config").arg(&file.text()).start();
+    let image = ImageBuilder::sample(701).build();
+    image.push(&server.client(), "demo", "v1");
+    server.client().delete_manifest("demo", &image.digest).expect_status(202);
+    file.write("keep_deleted_secs = 0\nunlink_batch_secs = 0\nhousekeeping_secs = 1\n");
+    server.hang_up();
+    let blobs = server.data().join("blobs");
+    wait::until_true("the next round", || files::files_under(&blobs).is_empty());
+}
+
+/// The configuration is a pipe at first, so that the start waits until the signal was sent.
+#[test]
+fn a_hang_up_during_the_start_is_answered_after_it() {
+    let file = File::new("");
+    fs::remove_file(file.path()).expect("a name for the pipe");
+    assert!(Command::new("mkfifo").arg(file.path()).status().expect("mkfifo").success());
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let log = home.path().join("log");
+    let mut child = process::program(home.path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--config", &file.text()])
+        .stdout(fs::File::create(home.path().join("out")).expect("a file for its output"))
+        .stderr(fs::File::create(&log).expect("a file for its log"))
+        .spawn()
+        .expect("the program starts");
+    // It opens once the other end is read.
+    let mut pipe = fs::File::options().write(true).open(file.path()).expect("the pipe");
+    process::signal(&child, Signal::HUP);
+    fs::remove_file(file.path()).expect("the name is free again");
+    file.write("page_max = 2\n");
+    pipe.write_all(b"page_max = 3\n").expect("it still reads");
+    drop(pipe);
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    wait::until_true("the reload", || said().contains("reloaded: page_max was 3 and is 2"));
+    process::signal(&child, Signal::TERM);
+    assert!(process::wait_for(&mut child, "the end").success(), "{}", said());
+}
+
+#[test]
+fn a_registry_that_refuses_is_alive() {
+    let server = Server::builder().arg("--anonymous").arg("push").start();
+    server.client().get("/v2/").expect_status(403);
+    let address = server.addr().to_string();
+    run(&["healthcheck", "--listen", &address], &[]).expect_code(0).expect_words("403");
 }

@@ -98,6 +98,10 @@ fn head_stops_answering_a_while_before_the_lease_ends() {
     client.head_blob("demo", &digest).expect_status(200);
     wait::until("HEAD to stop answering", || (client.head_blob("demo", &digest).status == 404).then_some(()));
     client.get_blob("demo", &digest).expect_status(200).expect_body(b"content");
+    let path = format!("/v2/demo/blobs/{digest}");
+    let conditional = |name: &str, value: &str| client.request("GET", &path).header(name, value).send();
+    conditional("if-none-match", &format!("\"{digest}\"")).expect_status(304);
+    conditional("if-match", "\"other\"").expect_error(412, "DENIED");
     let mount = format!("/v2/other/blobs/uploads/?mount={digest}&from=demo");
     client.post(&mount, b"").expect_status(201);
     client.push_blob("demo", b"content");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::builders::{DOCKER_FOREIGN_LAYER, OCI_MANIFEST, OCI_NONDISTRIBUTABLE_LAYER, descriptor};
 use crate::support::raw::Connection;
-use crate::support::{Client, ImageBuilder, IndexBuilder, Manifest, Reply, Server, bytes};
+use crate::support::{Client, ImageBuilder, IndexBuilder, Manifest, Reply, Server, bytes, wait};
 
 const REPOSITORY: &str = "strict";
 const LIMIT_BYTES: usize = 2000;
@@ -228,4 +228,37 @@ fn a_refused_manifest_may_be_sent_right_on_the_same_connection() {
         image.push(&client, REPOSITORY, "v1");
     }
     image.assert_pullable(&client, REPOSITORY, "v1");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = Server::builder()
+        .env("WHARFINGER_MANIFEST_BODY_SECS", "1")
+        .env("WHARFINGER_DRAIN_MAX_SECS", "0")
+        .start();
+    let mut connection = Connection::open(server.addr());
+    connection.send_head("PUT", "/v2/demo/manifests/v1", &["Content-Length: 100"]).send(b"{");
+    connection.reply("PUT").expect_error(408, "MANIFEST_INVALID");
+}
+
+#[test]
+fn bodies_that_are_held_have_a_limit_together() {
+    const MIB: usize = 1 << 20;
+    let server = Server::builder().env("WHARFINGER_MANIFEST_BODIES_MAX_BYTES", "4194304").start();
+    let client = server.client();
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let push = || client.push_manifest("demo", "v1", media_type, &vec![b' '; 2 * MIB]);
+    push().expect_status(400);
+    let length = format!("Content-Length: {}", 4 * MIB - 1);
+    let mut held = Vec::new();
+    // Where it is the other one that is refused, that one is tried again.
+    let refused = wait::until("the limit", || {
+        let mut connection = Connection::open(server.addr());
+        connection.send_head("PUT", "/v2/demo/manifests/v1", &[&length]).send(&vec![b' '; 3 * MIB]);
+        held.push(connection);
+        Some(push()).filter(|reply| reply.status == 429)
+    });
+    assert_eq!(refused.expect_error(429, "TOOMANYREQUESTS").header("retry-after"), "1");
+    held.iter_mut().for_each(Connection::break_off);
+    wait::until_true("the bytes to be free", || push().status == 400);
 }

@@ -41,6 +41,25 @@ fn a_stream_may_say_where_it_begins_and_ends() {
     uploads::finish_and_pull(&client, REPOSITORY, &location, &content);
 }
 
+/// Also not what came before the end, where the length shows.
+#[test]
+fn a_stream_of_another_length_than_its_range_changes_nothing() {
+    let server = Server::builder().env("WHARFINGER_UPLOAD_CHECKPOINT_BYTES", "1048576").start();
+    let client = server.client();
+    let content = bytes::random(25, 4 << 20);
+    let mut location = uploads::start(&client, REPOSITORY);
+    location = uploads::location(&client.patch(&location, &content[..100]).expect_status(202));
+    for (range, sent) in [("100-4194303", 3 << 20), ("100-3145728", 4 << 20)] {
+        let request = client.request("PATCH", &location).header("content-range", range);
+        let reply = request.stream(&content[100..sent]).send().expect_error(416, "BLOB_UPLOAD_INVALID");
+        assert_eq!(reply.header("range"), "0-99");
+        assert_eq!(uploads::offset(&client, &location), 100);
+    }
+    let request = client.request("PATCH", &location).header("content-range", "100-4194303");
+    request.stream(&content[100..]).send().expect_status(202);
+    uploads::finish_and_pull(&client, REPOSITORY, &location, &content);
+}
+
 #[test]
 fn an_empty_stream_changes_nothing() {
     let server = Server::start();

@@ -16,7 +16,7 @@ pub fn check(bytes: &[u8]) {
         Err(error) => assert!(error.to_string().contains("expected a list such as pull")),
     }
     let read = |variable: &str| {
-        let variables = vec![(variable.to_owned(), text.to_owned())];
+        let variables = vec![(variable.to_owned(), text.into())];
         Inputs { variables, ..Inputs::default() }.load()
     };
     for setting in SETTINGS {

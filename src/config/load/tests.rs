@@ -5,8 +5,7 @@ use super::*;
 fn of(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
     config.apply_file(Path::new("w.toml"), file)?;
-    let variables: Vec<_> =
-        variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let variables: Vec<_> = variables.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
     config.apply_variables(&variables)?;
     Ok(config)
 }
@@ -49,7 +48,7 @@ fn a_value_out_of_bounds_is_refused_in_words() {
 fn an_empty_variable_is_none() {
     let file = "page_max = 7\nanonymous = \"pull\"\n[[repository]]\nmatch = \"a\"";
     let empty = ["PAGE_MAX", "ANONYMOUS", "REPOSITORY", "LISTEN", "DATA", "PAGEMAX"];
-    let variables: Vec<_> = empty.iter().map(|key| (format!("WHARFINGER_{key}"), String::new())).collect();
+    let variables: Vec<_> = empty.iter().map(|key| (format!("WHARFINGER_{key}"), OsString::new())).collect();
     let mut config = of(file, &[]).unwrap();
     config.apply_variables(&variables).unwrap();
     assert!(config.changes_since(&of(file, &[]).unwrap()).is_empty());
@@ -96,7 +95,7 @@ fn strange_variables_are_told_but_not_refused() {
     let variables =
         ["WHARFINGER_PAGEMAX", "WHARFINGER_PORT_5000_TCP", "WHARFINGER_CONFIG", "WHARFINGER_DATA", "HOME"];
     let inputs = Inputs {
-        variables: variables.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect(),
+        variables: variables.iter().map(|name| ((*name).to_owned(), "1".into())).collect(),
         ..Inputs::default()
     };
     let strange = inputs.strange_variables();
@@ -116,8 +115,41 @@ fn changes_are_told_with_when_they_take_effect() {
         [
             ("page_max", "7", Reload::Live),
             ("http_workers", "3", Reload::Restart),
-            ("repository", "1 rules", Reload::Live)
+            ("repository", "{match = \"a\"}", Reload::Live)
         ]
     );
     assert!(before.changes_since(&before).is_empty());
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = OsString::from_vec(b"/data/\xff".to_vec());
+    let variables = vec![("WHARFINGER_DATA".to_owned(), value.clone())];
+    let inputs = Inputs { variables, ..Inputs::default() };
+    let words = inputs.load().unwrap_err().to_string();
+    assert!(words.contains("WHARFINGER_DATA") && words.contains("UTF-8"), "{words}");
+    let inputs = Inputs { variables: vec![("WHARFINGER_PORT".to_owned(), value)], ..Inputs::default() };
+    assert!(inputs.load().is_ok(), "none of ours");
+}
+
+#[test]
+fn a_change_of_a_rule_is_told_and_its_place_is_none() {
+    let before = of("[[repository]]\nmatch = \"a\"\nkeep_newest = 3\n", &[]).unwrap();
+    let moved = of("# a comment\n[[repository]]\nmatch = \"a\"\nkeep_newest = 3\n", &[]).unwrap();
+    assert_eq!(moved.changes_since(&before), []);
+    let after = of("[[repository]]\nmatch = \"a\"\nkeep_newest = 4\n[[repository]]\nmatch = \"b\"\n", &[]);
+    let after = after.unwrap();
+    let told = |after: &Config, before: &Config| {
+        let changes = after.changes_since(before).into_iter();
+        changes.map(|(key, old, new, _)| format!("{key} was {old} and is {new}")).collect::<Vec<_>>()
+    };
+    let changed =
+        "repository was {match = \"a\", keep_newest = 3} and is {match = \"a\", keep_newest = 4}".to_owned();
+    assert_eq!(told(&after, &before), [changed, "repository was nothing and is {match = \"b\"}".to_owned()]);
+    assert!(told(&before, &after).contains(&"repository was {match = \"b\"} and is nothing".to_owned()));
+    let rules = |one: &str, other: &str| {
+        of(&format!("[[repository]]\nmatch = \"{one}\"\n[[repository]]\nmatch = \"{other}\"\n"), &[]).unwrap()
+    };
+    assert_eq!(told(&rules("*/a", "*/b"), &rules("*/b", "*/a")).len(), 1, "the later one holds");
 }

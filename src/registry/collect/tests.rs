@@ -20,7 +20,7 @@ fn a_deleted_image_is_kept_and_then_goes() {
     assert_eq!((collected.manifests, collected.blobs, collected.blob_bytes), (1, 2, 7));
     assert!(!scene.is_stored(digest(b"layer")));
     assert_eq!(scene.round(), Collected::default());
-    assert_eq!(scene.registry.store.sweep_tombstones().unwrap(), 2);
+    assert_eq!(scene.registry.store.sweep_tombstones(|| true).unwrap(), 2);
 }
 
 #[test]
@@ -192,4 +192,32 @@ fn what_is_needed_again_does_not_count_as_going() {
     scene.push_blob("app", b"blob");
     scene.round();
     assert!(scene.registry.explain(digest(b"blob")).unwrap().gone.is_none());
+}
+
+#[test]
+fn a_blob_that_two_rows_name_is_counted_once() {
+    let scene = Scene::new(|_| {});
+    for _ in 0..2 {
+        let blob = scene.push_blob("team/app", b"own");
+        scene.registry.delete_blob(&name("team/app"), blob).unwrap();
+        scene.clock.advance_ms(1);
+    }
+    let due = scene.registry.garbage().unwrap().due;
+    assert_eq!((due.blobs, due.bytes), (1, 3));
+}
+
+#[test]
+fn an_explanation_names_only_the_first() {
+    let scene = Scene::new(|_| {});
+    let mut image = digest(b"");
+    for number in 0..60 {
+        image = scene.push_image(&format!("copy/{number}"), "v1", &[b"layer"]);
+    }
+    let why = scene.registry.explain(image).unwrap();
+    assert_eq!((why.visible_in.len(), why.deleted_in.len()), (50, 0));
+    for number in 0..60 {
+        scene.delete(&format!("copy/{number}"), image);
+    }
+    let why = scene.registry.explain(image).unwrap();
+    assert_eq!((why.visible_in.len(), why.deleted_in.len()), (0, 50));
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::Config;
 use crate::registry::{Clock, DataDir, ManualClock, Store, StoreOptions};
+use crate::store::Room;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -63,4 +64,51 @@ fn a_slow_upload_is_made_durable_by_time() {
     clock.advance_ms(60_000);
     registry.append(&mut upload, b"b").unwrap();
     assert_eq!(registry.upload_status(&name(), upload.session()).unwrap().offset, 2);
+}
+
+/// An upload cut off at 3 bytes: the ledger found no room for its checkpoint at 9.
+fn cut_off_at_3(clock: &ManualClock, registry: &Registry) -> Upload {
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    registry.append(&mut upload, b"123").unwrap();
+    clock.advance_ms(60_000);
+    registry.append(&mut upload, b"").unwrap();
+    clock.advance_ms(60_000);
+    registry.store.faults.refuse_writes(1);
+    assert!(matches!(registry.append(&mut upload, b"456789"), Err(Error::Store(StoreError::Full))));
+    upload
+}
+
+/// As [`cut_off_at_3`], by the floor.
+fn below_the_floor_at_3(clock: &ManualClock, registry: &Registry) -> Upload {
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    registry.append(&mut upload, b"123").unwrap();
+    clock.advance_ms(60_000);
+    registry.append(&mut upload, b"").unwrap();
+    registry.append(&mut upload, b"456").unwrap();
+    clock.advance_ms(60_000);
+    registry.store.faults.set_room(Some(Room { free: 1, total: 1 << 40 }));
+    upload.unchecked = ROOM_CHECK_BYTES;
+    assert!(matches!(registry.append(&mut upload, b"789"), Err(Error::NoRoom { .. })));
+    registry.store.faults.set_room(None);
+    upload
+}
+
+#[test]
+fn what_was_cut_off_is_not_acknowledged_afterwards() {
+    for refuse in [cut_off_at_3, below_the_floor_at_3] {
+        let (_home, clock, registry) = registry();
+        let mut upload = refuse(&clock, &registry);
+        let session = upload.session();
+        // There is room again, and the time of a checkpoint has come.
+        clock.advance_ms(60_000);
+        assert!(registry.append(&mut upload, b"").is_err());
+        assert!(registry.append(&mut upload, b"789").is_err());
+        assert_eq!(registry.leave_upload(upload).unwrap().offset, 3);
+        assert_eq!(registry.upload_status(&name(), session).unwrap().offset, 3);
+        assert_eq!(registry.verify(true).unwrap().violations, []);
+        let mut upload = registry.resume_upload(&name(), session, Some(6)).unwrap();
+        registry.append(&mut upload, b"456789").unwrap();
+        registry.finish_upload(upload, Digest::of(Algorithm::Sha256, b"123456789")).unwrap();
+        assert_eq!(registry.verify(true).unwrap().violations, []);
+    }
 }
