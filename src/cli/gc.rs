@@ -105,8 +105,14 @@ fn show_explanation(report: &Value) {
     let entries = |key| entries(report, key);
     let at = |value: &Value| time(value.as_u64().unwrap_or_default());
     let tags = |entry: &Value| {
-        let tags = texts(entry, "tags");
-        if tags.is_empty() { "without a tag".to_owned() } else { format!("tags {tags}") }
+        let tags = match texts(entry, "tags") {
+            tags if tags.is_empty() => "without a tag".to_owned(),
+            tags => format!("tags {tags}"),
+        };
+        match texts(entry, "through") {
+            through if through.is_empty() => tags,
+            through => format!("reached by {through}, {tags}"),
+        }
     };
     let mut lines = Vec::new();
     for entry in entries("visible_in") {

@@ -358,12 +358,12 @@ impl Seen for Place {
     fn is_kept(&self, repository: usize, document: usize) -> bool {
         let it = digest(&crate::documents::Documents::new().manifest(document).digest);
         let found = self.registry().explain(it).expect("an explanation");
-        found.deleted_in.iter().any(|(name, ..)| name == NAMES[repository])
+        found.deleted_in.iter().any(|kept| kept.repository == NAMES[repository])
     }
 
     fn lease_end_ms(&self, repository: usize, blob: usize) -> Option<u64> {
         let found = self.registry().explain(blob_digest(blob)).expect("an explanation");
-        found.leases.iter().find(|(name, _)| name == NAMES[repository]).map(|(_, end_ms)| *end_ms)
+        found.leases.iter().find(|lease| lease.repository == NAMES[repository]).map(|lease| lease.ends_at_ms)
     }
 
     fn is_stored(&self, blob: usize) -> bool {

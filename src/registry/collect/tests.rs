@@ -138,11 +138,14 @@ fn what_there_is_to_collect_is_counted() {
     let garbage = scene.registry.garbage().unwrap();
     assert_eq!((garbage.due.manifests, garbage.due.blobs, garbage.kept_until_ms), (1, 1, None));
     let why = scene.registry.explain(digest(b"own")).unwrap();
-    assert_eq!(why.kept_by, [("team/app".to_owned(), image, scene.clock.now_ms())]);
+    assert_eq!((why.kept_by[0].manifest, why.kept_by[0].due_at_ms), (image, scene.clock.now_ms()));
     let why = scene.registry.explain(digest(b"shared")).unwrap();
-    assert_eq!(why.needed_by.len(), 1);
+    assert_eq!((why.needed_by.len(), &why.needed_by[0].tags[..]), (1, &["v1".to_owned()][..]));
     let why = scene.registry.explain(image).unwrap();
-    assert_eq!(why.deleted_in, [("team/app".to_owned(), vec!["v1".to_owned()], scene.clock.now_ms())]);
+    assert_eq!(
+        (&why.deleted_in[0].repository[..], &why.deleted_in[0].tags[..]),
+        ("team/app", &["v1".to_owned()][..])
+    );
 }
 
 #[test]
@@ -220,4 +223,20 @@ fn an_explanation_names_only_the_first() {
     }
     let why = scene.registry.explain(image).unwrap();
     assert_eq!((why.visible_in.len(), why.deleted_in.len()), (0, 50));
+}
+
+#[test]
+fn an_explanation_leads_from_a_tag_to_the_blob() {
+    let scene = Scene::new(|_| {});
+    let child = scene.push_image("app", "", &[b"amd64"]);
+    let inner = scene.push_index("app", "", &[child]).unwrap();
+    let outer = scene.push_index("app", "v1", &[inner]).unwrap();
+    let signature = scene.push_referrer("app", "", outer, b"signature");
+    let why = scene.registry.explain(digest(b"amd64")).unwrap();
+    assert_eq!(
+        (&why.needed_by[0].through[..], &why.needed_by[0].tags[..]),
+        (&[outer, inner][..], &["v1".to_owned()][..])
+    );
+    let why = scene.registry.explain(signature).unwrap();
+    assert_eq!((&why.visible_in[0].through[..], why.visible_in[0].manifest), (&[outer][..], signature));
 }
