@@ -40,11 +40,7 @@ fn set_tags(registry: &Registry, repository: RepoId, digest: Digest, from: usize
     }
 }
 
-#[test]
-fn tags_go_with_their_manifest_all_or_none() {
-    let home = tempfile::tempdir().unwrap();
-    let registry = registry(home.path());
-    let name = RepositoryName::parse("many").unwrap();
+fn push_index(registry: &Registry, name: &RepositoryName) -> Digest {
     let digest = Digest::of(Algorithm::Sha512, INDEX);
     let push = ManifestPush {
         name: name.clone(),
@@ -56,6 +52,15 @@ fn tags_go_with_their_manifest_all_or_none() {
         who: "pusher".to_owned(),
     };
     registry.put_manifest(push).unwrap();
+    digest
+}
+
+#[test]
+fn tags_go_with_their_manifest_all_or_none() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = registry(home.path());
+    let name = RepositoryName::parse("many").unwrap();
+    let digest = push_index(&registry, &name);
     let repository = repositories::find(&registry.store.snapshot().unwrap(), &name).unwrap().unwrap();
     let tags = || registry.tags(&name, None, usize::MAX - 1).unwrap().entries.len();
 
@@ -70,5 +75,20 @@ fn tags_go_with_their_manifest_all_or_none() {
         TAGS_MAX
     );
     assert!(matches!(registry.tags(&name, None, 1), Err(Error::RepositoryUnknown(_))));
+    assert_eq!(registry.verify(true).unwrap().violations, []);
+}
+
+/// The tags of a repository that goes as a whole are too many for one transaction as well.
+#[test]
+fn a_repository_goes_whatever_the_number_of_tags() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = registry(home.path());
+    let name = RepositoryName::parse("many").unwrap();
+    let digest = push_index(&registry, &name);
+    let repository = repositories::find(&registry.store.snapshot().unwrap(), &name).unwrap().unwrap();
+    set_tags(&registry, repository, digest, 0, TAGS_MAX + 1);
+    registry.delete_repository(&name, "deleter").unwrap();
+    registry.collect_now().unwrap();
+    assert_eq!(registry.totals().unwrap().usage, crate::registry::Usage::default());
     assert_eq!(registry.verify(true).unwrap().violations, []);
 }
