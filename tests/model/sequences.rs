@@ -20,7 +20,7 @@ use crate::place::{Place, digest, name};
 use crate::steps::{Step, any_step};
 use crate::support::random;
 
-const CASES: u32 = 25;
+const CASES: u32 = 50;
 const STEPS: usize = 120;
 
 /// Every so many steps all is verified and the files are counted.
@@ -160,7 +160,7 @@ impl Run {
                 let kept: Vec<usize> = self.account.repositories[at].kept.keys().rev().copied().collect();
                 self.undelete(at, What::Document(one_of(&kept, pick)));
             }
-            Step::Pin(at, document, on) => self.pin(at, document, on),
+            Step::Pin(at, pick, on) => self.pin(at, pick, on),
             Step::Collect(steps, ends_keeping) => {
                 let round = Round { ends_keeping, steps };
                 let collected = self.place.registry().collect(round).expect("it collects");
@@ -289,7 +289,9 @@ impl Run {
         self.agree(&answer(restored), &expected);
     }
 
-    fn pin(&mut self, at: usize, document: usize, on: bool) {
+    fn pin(&mut self, at: usize, pick: usize, on: bool) {
+        let kept: Vec<usize> = self.account.repositories[at].kept.keys().rev().copied().collect();
+        let document = one_of(&kept, pick);
         let it = Reference::Digest(digest(&self.account.documents.manifest(document).digest));
         let (registry, name) = (self.place.registry(), name(NAMES[at]));
         if on {
