@@ -29,9 +29,11 @@ impl Account {
         let Repository { visible, kept, tags, removed, .. } = &mut self.repositories[at];
         for &document in &going {
             visible.remove(&document);
-            let had = tags.extract_if(.., |_, tagged| *tagged == document).map(|(tag, _)| tag).collect();
+            let had: BTreeSet<usize> =
+                tags.iter().filter(|(_, tagged)| **tagged == document).map(|(tag, _)| *tag).collect();
+            tags.retain(|_, tagged| *tagged != document);
+            removed.extend(had.iter().map(|&tag| (tag, document)));
             kept.insert(document, Kept { due_ms: now_ms + KEEP_MS, root, tags: had });
-            removed.extend(kept[&document].tags.iter().map(|&tag| (tag, document)));
         }
         Answer::Done
     }
@@ -69,9 +71,11 @@ impl Account {
                 let kept = self.repositories[at].kept.iter();
                 let roots: Vec<usize> =
                     kept.filter(|(document, kept)| kept.root == **document).map(|(root, _)| *root).collect();
-                roots
-                    .into_iter()
-                    .fold(false, |has, root| self.bring_back_family(at, root, &mut wanted) || has)
+                let mut has_changed = false;
+                for root in roots {
+                    has_changed |= self.bring_back_family(at, root, &mut wanted);
+                }
+                has_changed
             }
             What::Tag(tag) => {
                 let Repository { tags, removed, .. } = &self.repositories[at];
@@ -158,7 +162,8 @@ impl Account {
         if self.repositories[at].pins.remove(&document) { Answer::Done } else { Answer::Unknown }
     }
 
-    /// Whether a pin holds a deleted manifest: its own, or that of its subject or a deleted subject's subject.
+    /// Whether a pin holds a deleted manifest: its own, or that of its subject, or of a deleted subject's
+    /// subject.
     fn is_pinned(&self, at: usize, document: usize) -> bool {
         let Repository { kept, pins, .. } = &self.repositories[at];
         let up = |document: &usize| kept.get(document).and_then(|_| self.documents.subject_of(*document));

@@ -97,7 +97,8 @@ fn may_go(nodes: &[Node], node: usize) -> bool {
     nodes[node].is_living && living.all(|other| !other.children.contains(&node))
 }
 
-/// What goes with a manifest: whatever neither a tag nor anything outside keeps, in as many steps as it takes.
+/// What goes with a manifest: whatever neither a tag nor anything outside keeps, in as many steps as it
+/// takes.
 fn family(nodes: &[Node], root: usize) -> BTreeSet<usize> {
     let mut going = BTreeSet::from([root]);
     loop {

@@ -17,7 +17,7 @@ use crate::account::{Account, Answer, KEEP_MS, LEASE_MS, REPOSITORIES, Seen, UNL
 use crate::documents::{BLOBS, DOCUMENTS, Documents, blob};
 use crate::families::What;
 use crate::place::{Place, digest, name};
-use crate::steps::{Step, any_step};
+use crate::steps::{OFTEN_MET, Step, any_step};
 use crate::support::random;
 
 const CASES: u32 = 50;
@@ -60,7 +60,8 @@ fn answer<T: Debug>(outcome: Result<T, Error>) -> Answer {
     }
 }
 
-/// One of the things that are there, of manifests those first that need others; where there are few, also one that is not.
+/// One of the things that are there, of manifests those first that need others; where there are few, also
+/// one that is not.
 fn one_of(there: &[usize], pick: usize) -> usize {
     there.get(pick).copied().unwrap_or(pick)
 }
@@ -72,30 +73,6 @@ fn tag_name(tag: usize) -> String {
 fn blob_digest(number: usize) -> Digest {
     Digest::of(Algorithm::Sha256, &blob(number))
 }
-
-/// What has to happen in a run, however short it is.
-const OFTEN_MET: [&str; 20] = [
-    "done",
-    "unknown",
-    "in use",
-    "missing",
-    "nothing deleted",
-    "tag in use",
-    "mounted",
-    "not mounted",
-    "blobs collected",
-    "no blob collected",
-    "a part",
-    "all",
-    "went alone",
-    "went together",
-    "came back alone",
-    "came back together",
-    "came back for a push",
-    "a tag came back",
-    "held by a pin",
-    "held by an index",
-];
 
 struct Run {
     place: Place,
@@ -115,14 +92,7 @@ impl Run {
     fn act(&mut self, step: &Step) {
         match *step {
             Step::PushBlob(at, number) => self.push_blob(at, number),
-            Step::Mount(at, number, from) => {
-                let source = from.map(|from| name(NAMES[from]));
-                let mounted =
-                    self.place.registry().mount_blob(&name(NAMES[at]), blob_digest(number), source.as_ref());
-                let mounted = mounted.expect("a mount is answered");
-                assert_eq!(mounted, self.account.mount(at, number, from));
-                self.met.insert(if mounted { "mounted" } else { "not mounted" });
-            }
+            Step::Mount(at, number, from) => self.mount(at, number, from),
             Step::BeginUpload(at) => self.begin(at),
             Step::FinishUpload(pick, number) => self.finish(pick, number),
             Step::CancelUpload(pick) => self.cancel(pick),
@@ -204,6 +174,15 @@ impl Run {
     fn push_blob(&mut self, at: usize, number: usize) {
         self.place.push_blob(NAMES[at], &blob(number));
         self.account.lease(at, number);
+    }
+
+    fn mount(&mut self, at: usize, number: usize, from: Option<usize>) {
+        let source = from.map(|from| name(NAMES[from]));
+        let mounted =
+            self.place.registry().mount_blob(&name(NAMES[at]), blob_digest(number), source.as_ref());
+        let mounted = mounted.expect("a mount is answered");
+        assert_eq!(mounted, self.account.mount(at, number, from));
+        self.met.insert(if mounted { "mounted" } else { "not mounted" });
     }
 
     fn begin(&mut self, at: usize) {
@@ -444,6 +423,42 @@ pub fn runner(test: &str, cases: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&random::seed(test).to_le_bytes());
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// What random sequences seldom do in a short run.
+#[test]
+fn a_pinned_index_holds_what_it_lists() {
+    let all = Step::Collect(u64::MAX, false);
+    let steps = [
+        Step::PushWhole(0, 4, Some(0)),
+        Step::DeleteManifest(0, 0),
+        Step::Pin(0, 0, true),
+        Step::Tick(KEEP_MS),
+        all.clone(),
+        Step::Pin(0, 0, false),
+        Step::Tick(KEEP_MS),
+        Step::Undelete(0, What::Tag(0)),
+        Step::DeleteManifest(0, 0),
+        Step::Tick(KEEP_MS),
+        all,
+    ];
+    let met = play(&steps);
+    for what in ["went together", "held by a pin", "held by an index", "put off", "came back together"] {
+        assert!(met.contains(what), "{what}: {met:?}");
+    }
+}
+
+#[test]
+fn one_of_two_that_had_a_tag_has_it_again() {
+    let steps = [
+        Step::PushWhole(0, 4, Some(0)),
+        Step::Put(0, 1, Some(1)),
+        Step::DeleteManifest(0, 0),
+        Step::Put(0, 1, Some(0)),
+        Step::DeleteManifest(0, 0),
+        Step::Undelete(0, What::Document(4)),
+    ];
+    assert!(play(&steps).contains("two had a tag"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::account::{KEEP_MS, LEASE_MS, MARGIN_MS, REPOSITORIES};
 use crate::documents::{BLOBS, DOCUMENTS};
 use crate::families::What;
 
-pub const TAGS: usize = 3;
+const TAGS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -59,8 +59,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         4 => (repository.clone(), 0..3_usize).prop_map(|(at, blob)| Step::DeleteBlob(at, blob)),
         5 => (repository.clone(), any_what()).prop_map(|(at, what)| Step::Undelete(at, what)),
         4 => (repository.clone(), 0..5_usize).prop_map(|(at, pick)| Step::UndeleteOne(at, pick)),
-        2 => (repository, document, prop::bool::weighted(0.4)).prop_map(|(at, it, on)| Step::Pin(at, it, on)),
-        4 => (steps, prop::bool::weighted(0.2)).prop_map(|(steps, ends)| Step::Collect(steps, ends)),
+        2 => (repository, document, prop::bool::weighted(0.6)).prop_map(|(at, it, on)| Step::Pin(at, it, on)),
+        4 => (steps, prop::bool::weighted(0.3)).prop_map(|(steps, ends)| Step::Collect(steps, ends)),
         1 => Just(Step::CollectNow),
         2 => Just(Step::KeepHouse),
         5 => prop::sample::select(times.to_vec()).prop_map(Step::Tick),
@@ -75,3 +75,25 @@ fn any_what() -> impl Strategy<Value = What> {
         3 => (0..TAGS).prop_map(What::Tag),
     ]
 }
+
+/// What has to happen in a run, however short it is.
+pub const OFTEN_MET: [&str; 18] = [
+    "done",
+    "unknown",
+    "in use",
+    "missing",
+    "nothing deleted",
+    "tag in use",
+    "mounted",
+    "not mounted",
+    "blobs collected",
+    "no blob collected",
+    "a part",
+    "all",
+    "went alone",
+    "went together",
+    "came back alone",
+    "came back together",
+    "came back for a push",
+    "a tag came back",
+];
