@@ -20,7 +20,7 @@ use crate::place::{Place, digest, name};
 use crate::steps::{OFTEN_MET, Step, any_step};
 use crate::support::random;
 
-const CASES: u32 = 50;
+const CASES: u32 = 40;
 const STEPS: usize = 120;
 
 /// Every so many steps all is verified and the files are counted.
