@@ -219,7 +219,7 @@ pub fn forget(
 pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), deletion: &Deletion) -> Result<End, Error> {
     let now_ms = deletion.change.now_ms;
     let kept = tx.get(&KEPT, &key)?.expect("a row of the queue stands for a kept manifest");
-    if let Some(until_ms) = held_until(tx, key, &kept, now_ms)? {
+    if let Some(until_ms) = held_until(tx, key, now_ms)? {
         if kept.due_at_ms <= now_ms && until_ms > now_ms {
             put_off(tx, key, kept, until_ms)?;
         }
@@ -244,13 +244,8 @@ pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), deletion: &Deletion
 }
 
 /// Until when a deleted manifest stays whatever its own time is; it is looked at again then.
-fn held_until(
-    rows: &impl Read,
-    key: (RepoId, Digest),
-    kept: &KeptRecord,
-    now_ms: u64,
-) -> Result<Option<u64>, MetaError> {
-    if pins::holds(rows, key, kept)? {
+fn held_until(rows: &impl Read, key: (RepoId, Digest), now_ms: u64) -> Result<Option<u64>, MetaError> {
+    if pins::holds(rows, key)? {
         return Ok(Some(now_ms + HELD_MS));
     }
     // What can be brought back is brought back whole: an index goes before what it lists.

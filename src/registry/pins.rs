@@ -6,34 +6,39 @@
 use super::error::Error;
 use super::{Registry, manifest, repositories};
 use crate::oci::{Digest, Reference, RepositoryName};
-use crate::store::records::{KeptRecord, PinRecord};
-use crate::store::tables::{KEPT, PIN, REPOSITORY};
+use crate::store::records::PinRecord;
+use crate::store::tables::{KEPT, KEPT_PARENT, PIN, REPOSITORY};
 use crate::store::{KeyRange, MetaError, Read, RepoId};
+use std::collections::HashSet;
 
 /// How many rows are read in one snapshot.
 const PAGE_ROWS: usize = 512;
 
-/// How many subjects of subjects are asked for their pins.
-const SUBJECTS_MAX: usize = 8;
+/// How many manifests are asked whether a pin on them holds another.
+const ASKED_MAX: usize = 1000;
 
 /// Whether a manifest is pinned.
 pub fn is_pinned(rows: &impl Read, key: (RepoId, Digest)) -> Result<bool, MetaError> {
     rows.contains(&PIN, &key)
 }
 
-/// Whether a pin holds a deleted manifest: its own, or that of what it refers to.
-pub fn holds(rows: &impl Read, key: (RepoId, Digest), kept: &KeptRecord) -> Result<bool, MetaError> {
-    if is_pinned(rows, key)? {
-        return Ok(true);
+/// Whether a pin holds a deleted manifest: its own, or that of what it refers to, or of a deleted index that
+/// lists it, or of one of theirs: what can be brought back shall come back whole.
+pub fn holds(rows: &impl Read, (repository, digest): (RepoId, Digest)) -> Result<bool, MetaError> {
+    if rows.first(&PIN, &KeyRange::prefix(&repository))?.is_none() {
+        return Ok(false);
     }
-    let (repository, mut subject) = (key.0, kept.manifest.subject);
-    for _ in 0..SUBJECTS_MAX {
-        let Some(digest) = subject else { return Ok(false) };
+    let (mut next, mut seen) = (vec![digest], HashSet::from([digest]));
+    while let Some(digest) = next.pop() {
         let key = (repository, digest);
-        if is_pinned(rows, key)? {
+        // Where that are too many to be asked, it stays to be safe.
+        if is_pinned(rows, key)? || seen.len() > ASKED_MAX {
             return Ok(true);
         }
-        subject = rows.get(&KEPT, &key)?.and_then(|kept| kept.manifest.subject);
+        let Some(kept) = rows.get(&KEPT, &key)? else { continue };
+        let indexes = rows.page(&KEPT_PARENT, &KeyRange::prefix(&key), ASKED_MAX)?;
+        let above = indexes.into_iter().map(|((_, _, index), ())| index).chain(kept.manifest.subject);
+        next.extend(above.filter(|above| seen.insert(*above)));
     }
     Ok(false)
 }

@@ -5,8 +5,8 @@ use super::kept::{self, Restored};
 use super::tagging::{self, Change};
 use super::{Registry, family, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::records::{Cause, Target};
-use crate::store::tables::{KEPT, KEPT_REFERRER, MANIFEST, REFERENCE, TAG, TAG_HISTORY};
+use crate::store::records::{Cause, KeptRecord, Target};
+use crate::store::tables::{KEPT, MANIFEST, REFERENCE, TAG, TAG_HISTORY};
 use crate::store::{KeyRange, Read, RepoId};
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ impl Registry {
             }
             Some(Reference::Tag(tag)) => self.undelete_tag(name, repository, tag, &change, &mut restored)?,
             None => {
-                for digest in self.deleted_roots(repository)? {
+                for digest in self.kept(repository, |_| true)? {
                     self.bring_back_family(name, (repository, digest), &change, &mut restored)?;
                 }
             }
@@ -49,19 +49,15 @@ impl Registry {
         })
     }
 
-    /// The manifests of a repository that were deleted by themselves.
-    fn deleted_roots(&self, repository: RepoId) -> Result<Vec<Digest>, Error> {
-        let mut roots = Vec::new();
+    /// The deleted manifests of a repository of which that is so.
+    fn kept(&self, repository: RepoId, wanted: impl Fn(&KeptRecord) -> bool) -> Result<Vec<Digest>, Error> {
+        let mut found = Vec::new();
         let mut range = KeyRange::prefix(&repository);
         loop {
             let page = self.store.read(|rows| Ok::<_, Error>(rows.page(&KEPT, &range, PAGE_ROWS)?))?;
-            let Some((last, _)) = page.last() else { return Ok(roots) };
+            let Some((last, _)) = page.last() else { return Ok(found) };
             range = range.after(last);
-            for ((_, digest), kept) in page {
-                if kept.root == digest {
-                    roots.push(digest);
-                }
-            }
+            found.extend(page.into_iter().filter(|(_, kept)| wanted(kept)).map(|((_, digest), _)| digest));
         }
     }
 
@@ -155,52 +151,15 @@ impl Registry {
         if !self.bring_back(name, (repository, root), Some(change), restored)? {
             return Ok(());
         }
-        let (mut next, mut seen) = (vec![root], HashSet::from([root]));
-        while let Some(digest) = next.pop() {
-            for dependent in self.dependents(repository, digest, root)? {
-                if seen.insert(dependent) {
-                    self.bring_back(name, (repository, dependent), Some(change), restored)?;
-                    next.push(dependent);
-                }
-            }
+        let mut members = self.kept(repository, |kept| kept.root == root)?;
+        for digest in &members {
+            self.bring_back(name, (repository, *digest), Some(change), restored)?;
+        }
+        members.push(root);
+        for digest in members {
             self.bring_back_companion_tags(repository, digest, change, restored)?;
         }
         Ok(())
-    }
-
-    /// What an index lists, and what went with `root` because of `digest`.
-    fn dependents(&self, repository: RepoId, digest: Digest, root: Digest) -> Result<Vec<Digest>, Error> {
-        let mut dependents = self.store.read(|rows| {
-            let mut dependents = Vec::new();
-            let key = (repository, digest);
-            for ((_, _, referenced), row) in rows.page(&REFERENCE, &KeyRange::prefix(&key), usize::MAX)? {
-                if row.target == Target::Manifest {
-                    dependents.push(referenced);
-                }
-            }
-            for tag in family::companions(digest) {
-                let newest = rows.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag)))?;
-                let before = newest.and_then(|(_, newest)| newest.before);
-                if let Some(before) = before
-                    && rows.get(&KEPT, &(repository, before))?.is_some_and(|kept| kept.root == root)
-                {
-                    dependents.push(before);
-                }
-            }
-            Ok::<_, Error>(dependents)
-        })?;
-        let mut range = KeyRange::prefix(&(repository, digest));
-        loop {
-            let rows = self.store.snapshot()?;
-            let page = rows.page(&KEPT_REFERRER, &range, PAGE_ROWS)?;
-            let Some((last, _)) = page.last() else { return Ok(dependents) };
-            range = range.after(last);
-            for ((_, _, referrer), _) in page {
-                if rows.get(&KEPT, &(repository, referrer))?.is_some_and(|kept| kept.root == root) {
-                    dependents.push(referrer);
-                }
-            }
-        }
     }
 
     /// Sets the companion tags that went with a manifest while what they name had other tags.

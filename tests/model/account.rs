@@ -29,12 +29,20 @@ pub enum Answer {
     InUse,
     /// What a manifest references and nobody has, by digest.
     Missing(BTreeSet<String>),
+    NothingDeleted,
+    TagInUse,
+    /// What a tag named is not even kept any more.
+    GoneForGood,
 }
 
 /// A deleted manifest.
 #[derive(Debug)]
 pub struct Kept {
     pub due_ms: u64,
+    /// The manifest whose deletion took it along.
+    pub root: usize,
+    /// The tags it had.
+    pub tags: BTreeSet<usize>,
 }
 
 #[derive(Default, Debug)]
@@ -42,6 +50,9 @@ pub struct Repository {
     pub visible: BTreeSet<usize>,
     pub kept: BTreeMap<usize, Kept>,
     pub tags: BTreeMap<usize, usize>,
+    /// What each tag named when it was removed last.
+    pub removed: BTreeMap<usize, usize>,
+    pub pins: BTreeSet<usize>,
     /// When the lease of each blob ends.
     pub leases: BTreeMap<usize, u64>,
     /// How many uploads are open.
@@ -50,7 +61,7 @@ pub struct Repository {
 
 #[derive(Debug)]
 pub struct Account {
-    pub documents: Documents,
+    pub documents: &'static Documents,
     pub now_ms: u64,
     pub repositories: [Repository; REPOSITORIES],
     /// Blobs that are stored, whoever may see them.
@@ -58,12 +69,16 @@ pub struct Account {
     /// How many files of each blob wait to be unlinked.
     pub waiting: [usize; BLOBS],
     pub unlinked_at_ms: u64,
+    /// What happened at all.
+    pub met: BTreeSet<&'static str>,
 }
 
 /// How the account sees what the collector left of a thing.
 pub trait Seen {
-    /// Whether a deleted manifest of a repository is still kept.
-    fn is_kept(&self, repository: usize, document: usize) -> bool;
+    /// When a deleted manifest of a repository goes, if it is still kept.
+    fn kept_end_ms(&self, repository: usize, document: usize) -> Option<u64>;
+    /// The document that a tag of a repository names.
+    fn named(&self, repository: usize, tag: usize) -> Option<usize>;
     /// When a blob's lease in a repository ends, if it has one.
     fn lease_end_ms(&self, repository: usize, blob: usize) -> Option<u64>;
     fn is_stored(&self, blob: usize) -> bool;
@@ -72,12 +87,13 @@ pub trait Seen {
 impl Account {
     pub fn new(now_ms: u64) -> Self {
         Self {
-            documents: Documents::new(),
+            documents: Documents::all(),
             now_ms,
             repositories: Default::default(),
             stored: BTreeSet::new(),
             waiting: [0; BLOBS],
             unlinked_at_ms: now_ms,
+            met: BTreeSet::new(),
         }
     }
 
@@ -133,9 +149,17 @@ impl Account {
 
     pub fn put(&mut self, repository: usize, document: usize, tag: Option<usize>) -> Answer {
         if !self.repositories[repository].visible.contains(&document) {
-            let missing = self.missing(repository, document);
-            if !missing.is_empty() {
-                return Answer::Missing(missing);
+            let (blobs, children) = self.missing(repository, document);
+            let kept = &self.repositories[repository].kept;
+            if !blobs.is_empty() || children.iter().any(|child| !kept.contains_key(child)) {
+                let blobs = blobs.iter().map(|&blob| self.documents.blob_digest(blob));
+                let children = children.iter().map(|&child| self.documents.manifest(child).digest.clone());
+                return Answer::Missing(blobs.chain(children).collect());
+            }
+            for child in children {
+                // Their tags are not asked for.
+                self.bring_back(repository, child, &mut BTreeMap::new());
+                self.met.insert("came back for a push");
             }
         }
         let blobs = self.documents.blobs_of(document).to_vec();
@@ -149,41 +173,19 @@ impl Account {
         Answer::Done
     }
 
-    fn missing(&self, repository: usize, document: usize) -> BTreeSet<String> {
-        let blobs = self.documents.blobs_of(document).iter();
-        let blobs =
-            blobs.filter(|&&blob| !self.can_be_read(repository, blob) && !self.is_kept(repository, blob));
-        let children = self.documents.children_of(document).iter();
-        let children = children.filter(|child| !self.repositories[repository].visible.contains(child));
-        let blobs = blobs.map(|&blob| self.documents.blob_digest(blob));
-        blobs.chain(children.map(|&child| self.documents.manifest(child).digest.clone())).collect()
+    /// The blobs and the manifests that a push would lack.
+    fn missing(&self, repository: usize, document: usize) -> (Vec<usize>, Vec<usize>) {
+        let lacks_blob =
+            |blob: &usize| !self.can_be_read(repository, *blob) && !self.is_kept(repository, *blob);
+        let lacks = |child: &usize| !self.repositories[repository].visible.contains(child);
+        let blobs = self.documents.blobs_of(document).iter().copied().filter(lacks_blob);
+        (blobs.collect(), self.documents.children_of(document).iter().copied().filter(lacks).collect())
     }
 
     pub fn delete_tag(&mut self, repository: usize, tag: usize) -> Answer {
-        let removed = self.repositories[repository].tags.remove(&tag);
-        if removed.is_some() { Answer::Done } else { Answer::Unknown }
-    }
-
-    /// Whether the account says what becomes of a deletion: not yet of what goes with an index or a subject.
-    pub fn knows_deletion_of(&self, repository: usize, document: usize) -> bool {
-        let Repository { visible, tags, .. } = &self.repositories[repository];
-        let is_tagged = |child: &usize| tags.values().any(|tagged| tagged == child);
-        let has_referrers = visible.iter().any(|&other| self.documents.subject_of(other) == Some(document));
-        !has_referrers && self.documents.children_of(document).iter().all(is_tagged)
-    }
-
-    pub fn delete_manifest(&mut self, repository: usize, document: usize) -> Answer {
-        let documents = &self.documents;
-        let Repository { visible, kept, tags, .. } = &mut self.repositories[repository];
-        if !visible.contains(&document) {
-            return Answer::Unknown;
-        }
-        if visible.iter().any(|&index| documents.children_of(index).contains(&document)) {
-            return Answer::InUse;
-        }
-        visible.remove(&document);
-        tags.retain(|_, tagged| *tagged != document);
-        kept.insert(document, Kept { due_ms: self.now_ms + KEEP_MS });
+        let Repository { tags, removed, .. } = &mut self.repositories[repository];
+        let Some(document) = tags.remove(&tag) else { return Answer::Unknown };
+        removed.insert(tag, document);
         Answer::Done
     }
 
@@ -202,14 +204,9 @@ impl Account {
     /// where `ends_keeping`.
     pub fn collected(&mut self, all: bool, ends_keeping: bool, seen: &impl Seen) {
         let now_ms = self.now_ms;
-        for (number, repository) in self.repositories.iter_mut().enumerate() {
-            repository.kept.retain(|&document, kept| {
-                let (may_go, is_there) =
-                    (ends_keeping || kept.due_ms <= now_ms, seen.is_kept(number, document));
-                assert!(is_there || may_go, "document {document} went from {number} before it was due");
-                assert!(!(is_there && may_go && all), "document {document} of {number} was to go");
-                is_there
-            });
+        for number in 0..REPOSITORIES {
+            self.dropped(number, all, ends_keeping, seen);
+            let repository = &mut self.repositories[number];
             let held = repository.uploads > 0;
             repository.leases.retain(|&blob, end_ms| {
                 let (is_over, is) = (*end_ms <= now_ms, seen.lease_end_ms(number, blob));

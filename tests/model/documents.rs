@@ -1,9 +1,14 @@
 //! The few blobs and manifests that sequences push, so that they meet each other again and again.
 
+use std::sync::LazyLock;
+
 use crate::support::{ImageBuilder, IndexBuilder, Manifest, bytes};
 
 /// How many blobs there are.
 pub const BLOBS: usize = 6;
+
+/// How many manifests there are.
+pub const DOCUMENTS: usize = IMAGES.len() + INDEXES.len() + REFERRERS.len();
 
 /// The blobs of each image; the first is its config.
 const IMAGES: [&[usize]; 4] = [&[0, 1, 2], &[0, 2, 3], &[0, 4], &[5]];
@@ -31,7 +36,12 @@ pub fn blob(number: usize) -> Vec<u8> {
 }
 
 impl Documents {
-    pub fn new() -> Self {
+    pub fn all() -> &'static Self {
+        static ALL: LazyLock<Documents> = LazyLock::new(Documents::new);
+        &ALL
+    }
+
+    fn new() -> Self {
         let mut all: Vec<Document> = Vec::new();
         let image = |blobs: &[usize]| {
             let image = ImageBuilder::oci().config(&blob(blobs[0]));
@@ -54,10 +64,6 @@ impl Documents {
             all.push(Document { manifest, blobs, children, subject: Some(subject) });
         }
         Self(all)
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.len()
     }
 
     pub fn manifest(&self, document: usize) -> &Manifest {

@@ -39,7 +39,7 @@ struct Choice {
 fn any_choice() -> impl Strategy<Value = Choice> {
     let kind = prop_oneof![3 => Just(Kind::Image), 2 => Just(Kind::Index), 2 => Just(Kind::Referrer)];
     let picks = prop::collection::vec(0..1000_usize, 1..5);
-    (0..NAMES.len(), kind, picks, prop::bool::weighted(0.8))
+    (0..NAMES.len(), kind, picks, prop::bool::weighted(0.5))
         .prop_map(|(repository, kind, picks, is_tagged)| Choice { repository, kind, picks, is_tagged })
 }
 
@@ -91,24 +91,50 @@ fn push(place: &Place, nodes: &mut Vec<Node>, choice: &Choice) {
     nodes.push(Node { repository, manifest, is_tagged, children, subject, is_living: true });
 }
 
-/// Whether a manifest can be deleted alone: no index lists it, nothing would have to go with it.
-fn can_go_alone(nodes: &[Node], node: usize) -> bool {
+/// Whether a manifest may be deleted: no index lists it.
+fn may_go(nodes: &[Node], node: usize) -> bool {
     let mut living = nodes.iter().filter(|other| other.is_living);
-    nodes[node].is_living
-        && living.all(|other| !other.children.contains(&node) && other.subject != Some(node))
-        && nodes[node].children.iter().all(|&child| nodes[child].is_tagged)
+    nodes[node].is_living && living.all(|other| !other.children.contains(&node))
+}
+
+/// What goes with a manifest: whatever neither a tag nor anything outside keeps, in as many steps as it
+/// takes.
+fn family(nodes: &[Node], root: usize) -> BTreeSet<usize> {
+    let mut going = BTreeSet::from([root]);
+    loop {
+        let is_outside = |node: usize| nodes[node].is_living && !going.contains(&node);
+        let belongs = |node: &usize| {
+            let lists = |index: &usize| nodes[*index].children.contains(node);
+            let subject = nodes[*node].subject;
+            let lives_with = going.iter().any(lists) || subject.is_some_and(|it| going.contains(&it));
+            let is_kept = (0..nodes.len()).any(|index| is_outside(index) && lists(&index))
+                || subject.is_some_and(is_outside);
+            is_outside(*node) && lives_with && !nodes[*node].is_tagged && !is_kept
+        };
+        let more: Vec<usize> = (0..nodes.len()).filter(belongs).collect();
+        if more.is_empty() {
+            return going;
+        }
+        going.extend(more);
+    }
 }
 
 fn delete(place: &Place, nodes: &mut [Node], raw: usize) {
-    let candidates: Vec<usize> = (0..nodes.len()).filter(|&node| can_go_alone(nodes, node)).collect();
+    let candidates: Vec<usize> = (0..nodes.len()).filter(|&node| may_go(nodes, node)).collect();
     if candidates.is_empty() {
         return;
     }
-    let node = &mut nodes[candidates[raw % candidates.len()]];
+    let root = candidates[raw % candidates.len()];
+    let node = &nodes[root];
     let (repository, it) = (name(NAMES[node.repository]), digest(&node.manifest.digest));
     let deleted = place.registry().delete_manifest(&repository, it, Condition::default(), "deleter");
-    assert_eq!(deleted.expect("it can be deleted").tags.len(), usize::from(node.is_tagged));
-    node.is_living = false;
+    let deleted = deleted.expect("it can be deleted");
+    let going = family(nodes, root);
+    assert_eq!(deleted.tags.len(), usize::from(node.is_tagged));
+    assert_eq!(deleted.manifests, going.len() as u64);
+    for node in going {
+        nodes[node].is_living = false;
+    }
 }
 
 /// The digests of the blobs that can be reached from the manifests of a repository, read from their bytes.

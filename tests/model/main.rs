@@ -3,12 +3,14 @@
 
 mod account;
 mod documents;
+mod families;
 mod graphs;
 mod orders;
 mod place;
 mod protocol;
 mod search;
 mod sequences;
+mod steps;
 
 #[expect(dead_code, unused_imports, reason = "shared with the other test binaries; each uses its part")]
 #[path = "../support/mod.rs"]
