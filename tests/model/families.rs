@@ -152,8 +152,8 @@ impl Account {
         if self.repositories[at].pins.remove(&document) { Answer::Done } else { Answer::Unknown }
     }
 
-    /// Whether a pin holds a deleted manifest: its own, or that of its subject or of a deleted index that lists
-    /// it, or of theirs.
+    /// Whether a pin holds a deleted manifest: its own, or that of its subject or of a deleted index that
+    /// lists it, or of theirs.
     fn is_pinned(&self, at: usize, document: usize) -> bool {
         let Repository { kept, pins, .. } = &self.repositories[at];
         let above = |document: usize| {
