@@ -141,6 +141,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
                 }
             }
         }
+        state.stop();
         log::info!("stopping: running requests have {} s to end", config.settings.shutdown_grace_secs);
         handle.stop(true).await;
         running.await.map_err(std::io::Error::other)?

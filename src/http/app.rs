@@ -3,6 +3,7 @@
 
 use super::admit::{Admitted, admit, allowed, decisive, impossible_tag, methods};
 use super::error::{ApiError, Code};
+use super::probes::{self, Readiness};
 use super::query::Query;
 use super::reply::NAMESPACE;
 use super::route::Route;
@@ -14,7 +15,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ pub struct State {
     access: RwLock<Access>,
     /// The bytes of manifests that are being pushed.
     pub manifest_bytes: Arc<AtomicU64>,
+    /// Whether the registry can do its work, as it was last found out.
+    pub readiness: Arc<Readiness>,
+    is_stopping: AtomicBool,
     /// The number of the next request; its start is random, so that ids of two runs are told apart.
     next_request: AtomicU64,
 }
@@ -42,6 +46,8 @@ impl State {
             registry,
             access: RwLock::new(access),
             manifest_bytes: Arc::default(),
+            readiness: Arc::default(),
+            is_stopping: AtomicBool::new(false),
             next_request: AtomicU64::new(first_request),
         }
     }
@@ -49,6 +55,17 @@ impl State {
     /// What callers may do from now on.
     pub fn set_access(&self, access: Access) {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
+    /// From now on the server is about to end: nobody is to send requests to it.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     fn next_id(&self) -> String {
@@ -166,7 +183,10 @@ fn finish(answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResp
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     let peer = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    log::info!("{peer} {method} {uri} {status} {elapsed_ms} ms, request {id}{why}");
+    // What asks every few seconds, all day long, would hide the rest.
+    let is_probe = matches!(uri.path(), "/livez" | "/readyz" | "/metrics") && status < 400;
+    let level = if is_probe { log::Level::Debug } else { log::Level::Info };
+    log::log!(level, "{peer} {method} {uri} {status} {elapsed_ms} ms, request {id}{why}");
     response
 }
 
@@ -213,6 +233,8 @@ async fn handle(
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     match route {
+        Route::Live => Ok(probes::live()),
+        Route::Ready => Ok(probes::ready(call).await),
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
         Route::Catalog => tags::catalog(call).await,
         Route::Extensions(_) => Ok(extensions::discover()),

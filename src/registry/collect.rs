@@ -11,7 +11,7 @@ use super::{family, gone, links, whole};
 use crate::oci::Digest;
 use crate::store::records::{Cause, Loss, TombstoneRecord};
 use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
-use crate::store::{KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
+use crate::store::{DAMAGED_BLOBS, KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
 
 /// How many rows of the queue are read at once.
@@ -195,6 +195,9 @@ fn drop_blob(tx: &mut Tx<'_>, digest: Digest, deletion: &Deletion) -> Result<Ste
     }
     let Some(blob) = tx.remove(&BLOB, &digest)? else { return Ok(Step::Nothing) };
     tx.add(STORED_BYTES, -blob.size.cast_signed())?;
+    if blob.is_damaged() {
+        tx.add(DAMAGED_BLOBS, -1)?;
+    }
     gone::is_gone(tx, digest, deletion)?;
     let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
     let first = tx.insert_if_absent(&TOMBSTONE, &(digest, blob.session), &tombstone)?;

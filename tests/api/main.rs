@@ -29,6 +29,7 @@ mod mounts;
 mod names;
 mod parallel;
 mod ping;
+mod probes;
 mod referrers;
 mod repositories;
 mod rules;
