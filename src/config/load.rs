@@ -25,6 +25,8 @@ pub struct TextSetting {
     pub name: &'static str,
     /// The value where nothing says another; none if that has a meaning of its own.
     pub default: Option<&'static str>,
+    /// What it may be where there is no default.
+    pub example: &'static str,
     /// What it is for.
     pub meaning: &'static str,
     /// When a change takes effect.
@@ -36,19 +38,30 @@ pub const TEXTS: &[TextSetting] = &[
     TextSetting {
         name: "data",
         default: Some("./data"),
+        example: "./data",
         meaning: "The directory that holds everything.",
         reload: Reload::Restart,
     },
     TextSetting {
         name: "listen",
         default: Some("127.0.0.1:5000"),
+        example: "127.0.0.1:5000",
         meaning: "Where to listen: an address and a port. Port 0 takes any free one; the address 0.0.0.0 is \
                   all of IPv4, [::] all there are.",
         reload: Reload::Restart,
     },
     TextSetting {
+        name: "metrics_listen",
+        default: None,
+        example: "127.0.0.1:5001",
+        meaning: "Where else to listen, for /metrics, /livez and /readyz alone, which everybody gets who \
+                  reaches it. Without it /metrics is for this machine only.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
         name: "anonymous",
         default: None,
+        example: "pull",
         meaning: "What callers without credentials may do: a list of pull, push and delete. Without it they \
                   may do everything where only this machine can call; elsewhere nothing starts.",
         reload: Reload::Live,
@@ -62,6 +75,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for those who watch the server.
+    pub metrics_listen: Option<SocketAddr>,
     /// What callers without credentials may do, as it was written.
     pub anonymous: Option<String>,
     /// The numbers.
@@ -76,6 +91,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("./data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            metrics_listen: None,
             anonymous: None,
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
@@ -138,6 +154,7 @@ impl Config {
         match key {
             "data" => Some(self.data.display().to_string()),
             "listen" => Some(self.listen.to_string()),
+            "metrics_listen" => self.metrics_listen.map(|address| address.to_string()),
             "anonymous" => self.anonymous.clone(),
             _ => None,
         }
@@ -168,6 +185,7 @@ impl Config {
         }
         self.data.clone_from(&running.data);
         self.listen = running.listen;
+        self.metrics_listen = running.metrics_listen;
         self
     }
 
@@ -233,9 +251,14 @@ impl Config {
                 return Err(refuse(key, value, source, "expected the path of a directory"));
             }
             "data" => self.data = PathBuf::from(value),
-            "listen" => {
+            "listen" | "metrics_listen" => {
                 let refused = |expected: String| refuse(key, value, source.clone(), &expected);
-                self.listen = parse_address(value).map_err(refused)?;
+                let address = parse_address(value).map_err(refused)?;
+                if text.name == "listen" {
+                    self.listen = address;
+                } else {
+                    self.metrics_listen = Some(address);
+                }
             }
             "anonymous" => self.anonymous = Some(value.to_owned()),
             other => unreachable!("{other} is listed in TEXTS and set here"),

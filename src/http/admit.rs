@@ -41,7 +41,7 @@ pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
         let methods = methods(&route);
         let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
         let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
-        if !route.is_open_to_all() {
+        if !route.is_for_watchers() {
             state.allow(action)?;
         }
         refuse_encoding(headers)?;
@@ -75,6 +75,7 @@ pub fn methods(route: &Route) -> Methods {
     match route {
         Route::Live
         | Route::Ready
+        | Route::Metrics
         | Route::Base
         | Route::Catalog
         | Route::Extensions(_)

@@ -16,6 +16,7 @@ mod body;
 mod conditions;
 mod extensions;
 mod manifests;
+mod metrics;
 mod probes;
 mod referrers;
 mod reply;

@@ -15,6 +15,8 @@ pub enum Route {
     Live,
     /// `/readyz`: whether the registry can do its work.
     Ready,
+    /// `/metrics`: the numbers of the server.
+    Metrics,
     /// `/v2/`: whether this is a registry.
     Base,
     /// `/v2/_catalog`.
@@ -46,10 +48,11 @@ pub enum Route {
 }
 
 impl Route {
-    /// Whether no right is needed: it says nothing of what the registry holds.
+    /// Whether no right is needed: it says nothing of what the registry holds, or only to those who watch
+    /// the server.
     #[must_use]
-    pub const fn is_open_to_all(&self) -> bool {
-        matches!(self, Self::Live | Self::Ready)
+    pub const fn is_for_watchers(&self) -> bool {
+        matches!(self, Self::Live | Self::Ready | Self::Metrics)
     }
 }
 
@@ -61,6 +64,7 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
     match path {
         "/livez" => return Ok(Some(Route::Live)),
         "/readyz" => return Ok(Some(Route::Ready)),
+        "/metrics" => return Ok(Some(Route::Metrics)),
         _ => {}
     }
     let Some(rest) = path.strip_prefix("/v2") else { return Ok(None) };

@@ -6,6 +6,7 @@
 
 use super::Registry;
 use super::error::Error;
+use super::figures::Meters;
 use super::kept::{self, Deletion, End};
 use super::{family, gone, links, whole};
 use crate::oci::Digest;
@@ -103,6 +104,7 @@ impl Registry {
                 let step = self.store.write(move |tx| work_off(tx, row, &deletion))?;
                 has_changed |= step != Step::Nothing;
                 collected.count(step);
+                self.meters.count(step);
             }
         }
     }
@@ -112,7 +114,7 @@ impl Registry {
     pub fn collect_now(&self) -> Result<Collected, Error> {
         self.enforce_rules(u64::MAX)?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
-        collected.files = self.store.sweep_tombstones(|| !self.is_stopping())? as u64;
+        collected.files = self.sweep()? as u64;
         Ok(collected)
     }
 }
@@ -126,6 +128,20 @@ impl Collected {
             Step::Blob(bytes) => {
                 self.blobs += 1;
                 self.blob_bytes += bytes;
+            }
+        }
+    }
+}
+
+impl Meters {
+    fn count(&self, step: Step) {
+        match step {
+            Step::Nothing | Step::Family => {}
+            Step::Lease => self.leases.add(1),
+            Step::Manifest => self.manifests.add(1),
+            Step::Blob(bytes) => {
+                self.blobs.add(1);
+                self.blob_bytes.add(bytes);
             }
         }
     }

@@ -12,6 +12,7 @@ mod delete;
 mod error;
 mod explain;
 mod family;
+mod figures;
 mod garbage;
 mod gone;
 mod health;
@@ -96,6 +97,8 @@ pub struct Registry {
     history_cursor: Mutex<history::Cursor>,
     /// How many blobs were found damaged since the start.
     damaged_blobs: AtomicU64,
+    /// What was done since the start.
+    meters: figures::Meters,
     /// Whether long work is to end, since the server does.
     is_stopping: AtomicBool,
 }
@@ -114,6 +117,7 @@ impl Registry {
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
             damaged_blobs: AtomicU64::new(0),
+            meters: figures::Meters::default(),
             is_stopping: AtomicBool::new(false),
         }
     }

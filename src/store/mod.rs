@@ -13,7 +13,8 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, Damage, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry, connect_control,
+    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Room, Staging, UploadEntry,
+    connect_control,
 };
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::engine::Commits;

@@ -25,6 +25,7 @@ mod manifests_kinds;
 mod manifests_push;
 mod manifests_refused;
 mod memory;
+mod metrics;
 mod mounts;
 mod names;
 mod parallel;
