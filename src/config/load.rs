@@ -16,6 +16,10 @@ pub const VARIABLE_PREFIX: &str = "WHARFINGER_";
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "WHARFINGER_CONFIG";
 
+/// The variable that says how the log is written. It is no setting: also what is said of a configuration that
+/// cannot be read is logged.
+pub const LOG_FORMAT_VARIABLE: &str = "WHARFINGER_LOG_FORMAT";
+
 /// The key of the rules in the file, and with the prefix their variable.
 const REPOSITORY: &str = "repository";
 
@@ -133,8 +137,9 @@ impl Inputs {
     pub fn strange_variables(&self) -> Vec<(String, String)> {
         let strange = self.variables.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| {
             let key = name.strip_prefix(VARIABLE_PREFIX)?.to_ascii_lowercase();
-            let known =
-                name == CONFIG_VARIABLE || key.starts_with("test_") || all_keys().any(|known| known == key);
+            let known = [CONFIG_VARIABLE, LOG_FORMAT_VARIABLE].contains(&name.as_str())
+                || key.starts_with("test_")
+                || all_keys().any(|known| known == key);
             (!known).then(|| (name.clone(), variable_name(nearest(&key, all_keys()))))
         });
         strange.collect()

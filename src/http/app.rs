@@ -11,6 +11,7 @@ use super::route::{self, Route};
 use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::{Data, Payload};
@@ -208,7 +209,17 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     // What asks every few seconds, all day long, would hide the rest.
     let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
     let level = if is_probe { log::Level::Debug } else { log::Level::Info };
-    log::log!(level, "{peer} {method} {uri} {status} {elapsed_ms} ms, request {id}{why}");
+    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
+    let bytes = match response.body().size() {
+        BodySize::Sized(bytes) => bytes,
+        BodySize::None | BodySize::Stream => 0,
+    };
+    let ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
+    log::log!(
+        level,
+        peer:%, method:%, path:%, status, ms, request_id:% = id, bytes;
+        "{peer} {method} {uri} {status} {ms} ms, request {id}{why}"
+    );
     response
 }
 
