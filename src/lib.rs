@@ -30,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod meta;
+pub mod meters;
 #[path = "../migrations/mod.rs"]
 pub mod migrations;
 pub mod oci;

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod gc;
 mod healthcheck;
+mod logging;
 mod pin;
 mod reload;
 mod repo;
@@ -30,10 +31,6 @@ const FOUND_WRONG: u8 = 1;
 const WRONG_USE: u8 = 2;
 /// The disk failed: what is on it decides at the next start.
 const DISK_FAILED: i32 = 3;
-
-/// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as
-/// the TLS that docker tries first on each port; what failed in answering a request is logged by `http`.
-const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// An OCI / Docker container registry whose ledger and files cannot say different things.
 #[derive(Debug, Parser)]
@@ -83,7 +80,9 @@ struct DataArguments {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
+    if let Err(words) = logging::begin() {
+        return wrong_use(&words);
+    }
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -96,15 +95,6 @@ pub fn run() -> ExitCode {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
-}
-
-fn log_to_stderr() {
-    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG_FILTER));
-    // As with settings, an empty variable is none.
-    if std::env::var_os("RUST_LOG").is_some_and(|filter| filter.is_empty()) {
-        logger.parse_filters(LOG_FILTER);
-    }
-    logger.init();
 }
 
 fn wrong_use(message: &str) -> ExitCode {

@@ -5,7 +5,7 @@ use super::reload::reload;
 use super::{DataArguments, config, control, open_store, reachable, wrong_use};
 use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
-use crate::http::app::State;
+use crate::http::app::{Audience, State};
 use crate::http::listen;
 use crate::registry::{DataDir, Registry, SystemClock};
 use actix_web::rt::{System, SystemRunner};
@@ -49,6 +49,7 @@ impl Arguments {
 /// All that serving needs, made before anything is served.
 struct Prepared {
     listener: TcpListener,
+    watched: Option<TcpListener>,
     registry: Arc<Registry>,
     access: Access,
     config: Arc<Config>,
@@ -82,24 +83,26 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let access = config::access(&config)?;
     // The address first: a start that cannot have it leaves nothing on the disk.
-    let listener = listen::bind(config.listen).map_err(|error| listen_refusal(&config, &error))?;
+    let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
+    let listener = bind("listen", config.listen)?;
+    let watched = config.metrics_listen.map(|address| bind("metrics_listen", address)).transpose()?;
     let store = open_store(&config).map_err(|error| error.to_string())?;
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");
     let config = registry.config();
-    Ok(Prepared { listener, registry: Arc::new(registry), access, config })
+    Ok(Prepared { listener, watched, registry: Arc::new(registry), access, config })
 }
 
-fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
+fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::io::Error) -> String {
     // A registry that runs on this directory most likely has the address, too; it is the better word.
     let in_use = DataDir::in_use(&config.data).filter(|_| error.kind() == ErrorKind::AddrInUse);
     if let Some(refusal) = in_use {
         return refusal.to_string();
     }
-    let place = match config.source("listen") {
+    let place = match config.source(key) {
         Source::Variable(name) => name,
-        Source::File { path, line } => format!("`listen` in {}:{line}", path.display()),
+        Source::File { path, line } => format!("`{key}` in {}:{line}", path.display()),
         Source::Default | Source::Argument(_) => "--listen".to_owned(),
     };
     let advice = match error.kind() {
@@ -108,11 +111,11 @@ fn listen_refusal(config: &Config, error: &std::io::Error) -> String {
         ErrorKind::AddrNotAvailable => "this machine has no such address: choose one of its own by",
         _ => "choose another address by",
     };
-    format!("cannot listen on {}: {error}; {advice} {place}", config.listen)
+    format!("cannot listen on {address}: {error}; {advice} {place}")
 }
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
-    let Prepared { listener, registry, access, config } = prepared;
+    let Prepared { listener, watched, registry, access, config } = prepared;
     let control = control::serve(&registry)
         .inspect_err(|error| {
             log::warn!("no control.sock, so commands cannot talk to this server: {error}");
@@ -121,13 +124,19 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
     let housekeeping = Background::housekeeping(Arc::clone(&registry));
     let scrub = Background::scrub(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
-    let greeting = greeting(address, &config, &access);
+    let mut greeting = greeting(address, &config, &access);
+    if let Some(address) = watched.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        greeting = format!("{greeting}its numbers are at http://{address}/metrics\n");
+    }
     let state = Data::new(State::new(Arc::clone(&registry), access, random()));
     let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = listen::start(listener, state.clone(), &config.settings)?;
+        let start = |listener, audience| listen::start(listener, state.clone(), audience, &config.settings);
+        let server = start(listener, Audience::Clients)?;
+        let watched = watched.map(|listener| start(listener, Audience::Watchers)).transpose()?;
+        let watched = watched.map(|server| (server.handle(), actix_web::rt::spawn(server)));
         greet(&greeting);
         let handle = server.handle();
         let running = actix_web::rt::spawn(server);
@@ -141,9 +150,16 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
                 }
             }
         }
+        state.stop();
         log::info!("stopping: running requests have {} s to end", config.settings.shutdown_grace_secs);
         handle.stop(true).await;
-        running.await.map_err(std::io::Error::other)?
+        let ended = running.await.map_err(std::io::Error::other);
+        // To the last they are told that it stops.
+        if let Some((handle, running)) = watched {
+            handle.stop(false).await;
+            drop(running.await);
+        }
+        ended?
     });
     registry.stop();
     drop((housekeeping, scrub));

@@ -16,6 +16,10 @@ pub const VARIABLE_PREFIX: &str = "WHARFINGER_";
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "WHARFINGER_CONFIG";
 
+/// The variable that says how the log is written. It is no setting: also what is said of a configuration that
+/// cannot be read is logged.
+pub const LOG_FORMAT_VARIABLE: &str = "WHARFINGER_LOG_FORMAT";
+
 /// The key of the rules in the file, and with the prefix their variable.
 const REPOSITORY: &str = "repository";
 
@@ -25,6 +29,8 @@ pub struct TextSetting {
     pub name: &'static str,
     /// The value where nothing says another; none if that has a meaning of its own.
     pub default: Option<&'static str>,
+    /// What it may be where there is no default.
+    pub example: &'static str,
     /// What it is for.
     pub meaning: &'static str,
     /// When a change takes effect.
@@ -36,19 +42,30 @@ pub const TEXTS: &[TextSetting] = &[
     TextSetting {
         name: "data",
         default: Some("./data"),
+        example: "./data",
         meaning: "The directory that holds everything.",
         reload: Reload::Restart,
     },
     TextSetting {
         name: "listen",
         default: Some("127.0.0.1:5000"),
+        example: "127.0.0.1:5000",
         meaning: "Where to listen: an address and a port. Port 0 takes any free one; the address 0.0.0.0 is \
                   all of IPv4, [::] all there are.",
         reload: Reload::Restart,
     },
     TextSetting {
+        name: "metrics_listen",
+        default: None,
+        example: "127.0.0.1:5001",
+        meaning: "Where else to listen, for /metrics, /livez and /readyz alone, which everybody gets who \
+                  reaches it. Without it /metrics is for this machine only.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
         name: "anonymous",
         default: None,
+        example: "pull",
         meaning: "What callers without credentials may do: a list of pull, push and delete. Without it they \
                   may do everything where only this machine can call; elsewhere nothing starts.",
         reload: Reload::Live,
@@ -62,6 +79,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for those who watch the server.
+    pub metrics_listen: Option<SocketAddr>,
     /// What callers without credentials may do, as it was written.
     pub anonymous: Option<String>,
     /// The numbers.
@@ -76,6 +95,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("./data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            metrics_listen: None,
             anonymous: None,
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
@@ -117,8 +137,9 @@ impl Inputs {
     pub fn strange_variables(&self) -> Vec<(String, String)> {
         let strange = self.variables.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| {
             let key = name.strip_prefix(VARIABLE_PREFIX)?.to_ascii_lowercase();
-            let known =
-                name == CONFIG_VARIABLE || key.starts_with("test_") || all_keys().any(|known| known == key);
+            let known = [CONFIG_VARIABLE, LOG_FORMAT_VARIABLE].contains(&name.as_str())
+                || key.starts_with("test_")
+                || all_keys().any(|known| known == key);
             (!known).then(|| (name.clone(), variable_name(nearest(&key, all_keys()))))
         });
         strange.collect()
@@ -138,6 +159,7 @@ impl Config {
         match key {
             "data" => Some(self.data.display().to_string()),
             "listen" => Some(self.listen.to_string()),
+            "metrics_listen" => self.metrics_listen.map(|address| address.to_string()),
             "anonymous" => self.anonymous.clone(),
             _ => None,
         }
@@ -168,6 +190,7 @@ impl Config {
         }
         self.data.clone_from(&running.data);
         self.listen = running.listen;
+        self.metrics_listen = running.metrics_listen;
         self
     }
 
@@ -233,9 +256,14 @@ impl Config {
                 return Err(refuse(key, value, source, "expected the path of a directory"));
             }
             "data" => self.data = PathBuf::from(value),
-            "listen" => {
+            "listen" | "metrics_listen" => {
                 let refused = |expected: String| refuse(key, value, source.clone(), &expected);
-                self.listen = parse_address(value).map_err(refused)?;
+                let address = parse_address(value).map_err(refused)?;
+                if text.name == "listen" {
+                    self.listen = address;
+                } else {
+                    self.metrics_listen = Some(address);
+                }
             }
             "anonymous" => self.anonymous = Some(value.to_owned()),
             other => unreachable!("{other} is listed in TEXTS and set here"),

@@ -15,7 +15,9 @@ mod source;
 
 pub use error::ConfigError;
 pub use file::Written;
-pub use load::{CONFIG_VARIABLE, Config, Inputs, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name};
+pub use load::{
+    CONFIG_VARIABLE, Config, Inputs, LOG_FORMAT_VARIABLE, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name,
+};
 pub use pattern::{Pattern, PatternError, TagPattern};
 pub use print::example;
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};

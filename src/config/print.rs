@@ -65,7 +65,7 @@ pub fn example() -> String {
          # 268435456 and easier to read.\n",
     );
     for setting in TEXTS {
-        let default = setting.default.map_or_else(|| quoted("pull"), quoted);
+        let default = quoted(setting.default.unwrap_or(setting.example));
         let bounds = if setting.default.is_some() { "" } else { " Not set by default." };
         entry(&mut text, setting.name, &format!("{}{bounds}", setting.meaning), &default, setting.reload);
     }
@@ -130,11 +130,13 @@ mod tests {
         let example = example();
         let settings = example.lines().filter_map(|line| line.strip_prefix('#'));
         let settings = settings.filter(|line| !line.starts_with(' ') && !line.is_empty());
-        let settings: Vec<_> = settings.filter(|line| !line.starts_with("anonymous")).collect();
+        let unset: Vec<_> = TEXTS.iter().filter(|text| text.default.is_none()).collect();
+        let is_unset = |line: &str| unset.iter().any(|text| line.starts_with(text.name));
+        let settings: Vec<_> = settings.filter(|line| !is_unset(line)).collect();
         let config = read(&settings.join("\n"));
         assert_eq!(config.changes_since(&Config::default()).len(), 1, "only the rule differs");
         assert_eq!(config.repositories.rules().len(), 1);
-        assert_eq!(settings.len(), TEXTS.len() - 1 + SETTINGS.len() + 1 + REPOSITORY_KEYS.len());
+        assert_eq!(settings.len(), TEXTS.len() - unset.len() + SETTINGS.len() + 1 + REPOSITORY_KEYS.len());
     }
 
     #[test]

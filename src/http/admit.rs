@@ -40,7 +40,10 @@ pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
     if method != Method::OPTIONS {
         let methods = methods(&route);
         let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
-        state.allow(action.ok_or_else(|| method_not_allowed(methods, method))?)?;
+        let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
+        if !route.is_for_watchers() {
+            state.allow(action)?;
+        }
         refuse_encoding(headers)?;
         if matches!(route, Route::Manifest(..)) && method == Method::PUT {
             refuse_large_manifest(headers, state.registry.config().settings.manifest_max_bytes)?;
@@ -70,7 +73,10 @@ pub fn methods(route: &Route) -> Methods {
         (Method::DELETE, Action::Push),
     ];
     match route {
-        Route::Base
+        Route::Live
+        | Route::Ready
+        | Route::Metrics
+        | Route::Base
         | Route::Catalog
         | Route::Extensions(_)
         | Route::TagHistory(..)

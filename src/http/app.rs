@@ -3,18 +3,21 @@
 
 use super::admit::{Admitted, admit, allowed, decisive, impossible_tag, methods};
 use super::error::{ApiError, Code};
+use super::metrics::{self, Requests};
+use super::probes::{self, Readiness};
 use super::query::Query;
 use super::reply::NAMESPACE;
-use super::route::Route;
+use super::route::{self, Route};
 use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -30,6 +33,11 @@ pub struct State {
     access: RwLock<Access>,
     /// The bytes of manifests that are being pushed.
     pub manifest_bytes: Arc<AtomicU64>,
+    /// Whether the registry can do its work, as it was last found out.
+    pub readiness: Arc<Readiness>,
+    /// What was asked since the start.
+    pub requests: Arc<Requests>,
+    is_stopping: AtomicBool,
     /// The number of the next request; its start is random, so that ids of two runs are told apart.
     next_request: AtomicU64,
 }
@@ -42,6 +50,9 @@ impl State {
             registry,
             access: RwLock::new(access),
             manifest_bytes: Arc::default(),
+            readiness: Arc::default(),
+            requests: Arc::default(),
+            is_stopping: AtomicBool::new(false),
             next_request: AtomicU64::new(first_request),
         }
     }
@@ -49,6 +60,17 @@ impl State {
     /// What callers may do from now on.
     pub fn set_access(&self, access: Access) {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
+    /// From now on the server is about to end: nobody is to send requests to it.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     fn next_id(&self) -> String {
@@ -67,6 +89,15 @@ impl State {
     }
 }
 
+/// Whom a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Those who push and pull.
+    Clients,
+    /// Those who watch the server: they get its numbers and probes and nothing else.
+    Watchers,
+}
+
 /// A request whose path and query are read.
 pub struct Call {
     /// What everything is answered from.
@@ -75,6 +106,8 @@ pub struct Call {
     pub request: HttpRequest,
     /// The query's parameters.
     pub query: Query,
+    /// Whom the listener is for.
+    pub audience: Audience,
 }
 
 impl Call {
@@ -115,17 +148,22 @@ impl Call {
 }
 
 /// Answers a request, whatever it is.
-pub async fn serve(state: Data<State>, request: HttpRequest, mut body: Payload) -> HttpResponse {
+pub async fn serve(
+    state: Data<State>,
+    audience: Data<Audience>,
+    request: HttpRequest,
+    mut body: Payload,
+) -> HttpResponse {
     let began = Instant::now();
     let id = state.next_id();
     let config = state.registry.config();
     let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
-    let answer = dispatch(state, request.clone(), &mut body).await;
+    let answer = dispatch(state.clone(), **audience, request.clone(), &mut body).await;
     // A body that nobody asked for would hold up the connection's next request.
     body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
     let (method, uri, peer) = (request.method(), request.uri(), request.peer_addr());
     let about = About { id: &id, method, uri, peer, began };
-    finish(answer, &about)
+    finish(&state, answer, &about)
 }
 
 /// Whether a client that waits for the word may send its body (RFC 9110, section 10.1.1): what can be refused
@@ -135,7 +173,7 @@ pub fn expect(state: &State, request: &actix_http::Request) -> Result<(), HttpRe
     let Err(error) = admit(state, method, uri, &request.head().headers) else { return Ok(()) };
     let (id, peer) = (state.next_id(), request.peer_addr());
     let about = About { id: &id, method, uri, peer, began: Instant::now() };
-    let mut response = finish(Err(error), &about);
+    let mut response = finish(state, Err(error), &about);
     // The client may send the body all the same, and it would be taken for the next request.
     response.head_mut().set_connection_type(ConnectionType::Close);
     Err(response)
@@ -151,7 +189,7 @@ struct About<'a> {
 }
 
 /// Gives the answer what every answer has, and tells the log.
-fn finish(answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
+fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
     let About { id, method, uri, peer, began } = about;
     let mut why = String::new();
     let mut response = answer.unwrap_or_else(|error| {
@@ -164,27 +202,47 @@ fn finish(answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResp
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("sixteen digits are visible ASCII"));
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    let route = route::parse(uri.path()).ok().flatten();
+    state.requests.note(route.as_ref(), method, response.status(), began.elapsed());
     let peer = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    log::info!("{peer} {method} {uri} {status} {elapsed_ms} ms, request {id}{why}");
+    // What asks every few seconds, all day long, would hide the rest.
+    let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
+    let level = if is_probe { log::Level::Debug } else { log::Level::Info };
+    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
+    let bytes = match response.body().size() {
+        BodySize::Sized(bytes) => bytes,
+        BodySize::None | BodySize::Stream => 0,
+    };
+    let ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
+    log::log!(
+        level,
+        peer:%, method:%, path:%, status, ms, request_id:% = id, bytes;
+        "{peer} {method} {uri} {status} {ms} ms, request {id}{why}"
+    );
     response
 }
 
 async fn dispatch(
     state: Data<State>,
+    audience: Audience,
     request: HttpRequest,
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method().clone();
     let admitted = admit(&state, &method, request.uri(), request.headers())?;
     let Admitted { route, query } = admitted;
+    if audience == Audience::Watchers && !route.is_for_watchers() {
+        let message = "here are only /metrics, /livez and /readyz; the registry listens elsewhere";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, message));
+    }
     let methods = methods(&route);
     if method == Method::OPTIONS {
         let allow = allowed(methods, None);
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
     let namespace = namespace(&query, &method);
-    let call = Call { state, request, query };
+    let call = Call { state, request, query, audience };
     let mut response = handle(&call, route, &method, body).await.map_err(|error| {
         // The end-point has the method, and what stands there now does not allow it.
         let is_refused = error.refuses_method();
@@ -213,6 +271,9 @@ async fn handle(
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     match route {
+        Route::Live => Ok(probes::live()),
+        Route::Ready => Ok(probes::ready(call).await),
+        Route::Metrics => metrics::metrics(call).await,
         Route::Base => Ok(HttpResponse::Ok().content_type("application/json").body("{}")),
         Route::Catalog => tags::catalog(call).await,
         Route::Extensions(_) => Ok(extensions::discover()),

@@ -1,10 +1,11 @@
 //! Listeners and connections: the one place where sockets become a served application.
 //!
-//! Connections are served over an IO type of our own. It only delegates so far; it is where limits on
+//! Connections are served over an IO type of our own. It only counts bytes so far; it is where limits on
 //! connections and idle bodies and the sending of files belong, since actix-web's own server takes no other
 //! type.
 
-use super::app::{State, expect, serve};
+use super::app::{Audience, State, expect, serve};
+use super::metrics::Requests;
 use crate::config::Settings;
 use actix_http::body::BoxBody;
 use actix_http::{HttpService, Response};
@@ -18,6 +19,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,7 +29,20 @@ use tokio::net::TcpStream;
 const BACKLOG: i32 = 1024;
 
 /// A client's connection.
-struct Connection(TcpStream);
+struct Connection {
+    stream: TcpStream,
+    requests: Arc<Requests>,
+}
+
+impl Connection {
+    /// Counts what was written.
+    fn sent(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &outcome {
+            self.requests.sent.add(*bytes as u64);
+        }
+        outcome
+    }
+}
 
 impl AsyncRead for Connection {
     fn poll_read(
@@ -35,7 +50,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.requests.received.add((buffer.filled().len() - before) as u64);
+        outcome
     }
 }
 
@@ -45,15 +63,16 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -61,11 +80,12 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.sent(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }
 
@@ -103,9 +123,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Starts to serve the registry. The server runs until it is stopped through its handle; signals are the
-/// caller's.
-pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> io::Result<Server> {
+/// Starts to serve the registry to an audience. The server runs until it is stopped through its handle;
+/// signals are the caller's.
+pub fn start(
+    listener: TcpListener,
+    state: Data<State>,
+    audience: Audience,
+    settings: &Settings,
+) -> io::Result<Server> {
     let seconds = Duration::from_secs;
     let (head_read, keep_alive) = (seconds(settings.head_read_secs), seconds(settings.keep_alive_secs));
     let probe_after = seconds(settings.tcp_probe_after_secs);
@@ -113,13 +138,17 @@ pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> 
         .disable_signals()
         .shutdown_timeout(settings.shutdown_grace_secs)
         .worker_max_blocking_threads(count(settings.blocking_threads_max));
-    if settings.http_workers > 0 {
+    if audience == Audience::Watchers {
+        builder = builder.workers(1);
+    } else if settings.http_workers > 0 {
         builder = builder.workers(count(settings.http_workers));
     }
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("registry", listener, move || {
-        let app = App::new().app_data(state.clone()).default_service(web::to(serve));
+        let app =
+            App::new().app_data(state.clone()).app_data(Data::new(audience)).default_service(web::to(serve));
         let (stopping, expecting) = (stopping.clone(), state.clone());
+        let requests = Arc::clone(&state.requests);
         let service = HttpService::build()
             .expect(fn_service(move |request: actix_http::Request| {
                 let outcome = expect(&expecting, &request).map(|()| request);
@@ -135,7 +164,8 @@ pub fn start(listener: TcpListener, state: Data<State>, settings: &Settings) -> 
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
             prepare(&stream, probe_after);
-            ready(Ok::<_, actix_http::error::DispatchError>((Connection(stream), peer)))
+            let connection = Connection { stream, requests: Arc::clone(&requests) };
+            ready(Ok::<_, actix_http::error::DispatchError>((connection, peer)))
         })
         .and_then(service)
     })?;

@@ -16,6 +16,8 @@ mod body;
 mod conditions;
 mod extensions;
 mod manifests;
+mod metrics;
+mod probes;
 mod referrers;
 mod reply;
 mod reports;

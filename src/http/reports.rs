@@ -58,7 +58,7 @@ pub async fn repository(call: &Call, name: RepositoryName) -> Result<HttpRespons
 
 /// Until there are accounts, these numbers are for this machine alone: not for whoever asks through a proxy
 /// on it, nor for a page in a browser that believes a name of its own to be this host.
-fn expect_local(call: &Call) -> Result<(), ApiError> {
+pub fn expect_local(call: &Call) -> Result<(), ApiError> {
     let request = &call.request;
     let from_here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let passed_on = PASSED_ON.iter().any(|name| request.headers().contains_key(name));

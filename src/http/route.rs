@@ -11,6 +11,12 @@ use percent_encoding::percent_decode_str;
 /// What a path below `/v2/` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
+    /// `/livez`: whether the process answers.
+    Live,
+    /// `/readyz`: whether the registry can do its work.
+    Ready,
+    /// `/metrics`: the numbers of the server.
+    Metrics,
     /// `/v2/`: whether this is a registry.
     Base,
     /// `/v2/_catalog`.
@@ -41,10 +47,25 @@ pub enum Route {
     Referrers(RepositoryName, Digest),
 }
 
+impl Route {
+    /// Whether no right is needed: it says nothing of what the registry holds, or only to those who watch
+    /// the server.
+    #[must_use]
+    pub const fn is_for_watchers(&self) -> bool {
+        matches!(self, Self::Live | Self::Ready | Self::Metrics)
+    }
+}
+
 /// Reads the path of a request. None: nothing of the registry's stands there.
 pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
     if let Some(rest) = path.strip_prefix("/api/v1/repositories") {
         return own(rest);
+    }
+    match path {
+        "/livez" => return Ok(Some(Route::Live)),
+        "/readyz" => return Ok(Some(Route::Ready)),
+        "/metrics" => return Ok(Some(Route::Metrics)),
+        _ => {}
     }
     let Some(rest) = path.strip_prefix("/v2") else { return Ok(None) };
     let rest = match rest.strip_prefix('/') {

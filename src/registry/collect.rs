@@ -6,12 +6,13 @@
 
 use super::Registry;
 use super::error::Error;
+use super::figures::Meters;
 use super::kept::{self, Deletion, End};
 use super::{family, gone, links, whole};
 use crate::oci::Digest;
 use crate::store::records::{Cause, Loss, TombstoneRecord};
 use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
-use crate::store::{KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
+use crate::store::{DAMAGED_BLOBS, KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
 
 /// How many rows of the queue are read at once.
@@ -103,6 +104,7 @@ impl Registry {
                 let step = self.store.write(move |tx| work_off(tx, row, &deletion))?;
                 has_changed |= step != Step::Nothing;
                 collected.count(step);
+                self.meters.count(step);
             }
         }
     }
@@ -112,7 +114,7 @@ impl Registry {
     pub fn collect_now(&self) -> Result<Collected, Error> {
         self.enforce_rules(u64::MAX)?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
-        collected.files = self.store.sweep_tombstones(|| !self.is_stopping())? as u64;
+        collected.files = self.sweep()? as u64;
         Ok(collected)
     }
 }
@@ -126,6 +128,20 @@ impl Collected {
             Step::Blob(bytes) => {
                 self.blobs += 1;
                 self.blob_bytes += bytes;
+            }
+        }
+    }
+}
+
+impl Meters {
+    fn count(&self, step: Step) {
+        match step {
+            Step::Nothing | Step::Family => {}
+            Step::Lease => self.leases.add(1),
+            Step::Manifest => self.manifests.add(1),
+            Step::Blob(bytes) => {
+                self.blobs.add(1);
+                self.blob_bytes.add(bytes);
             }
         }
     }
@@ -195,6 +211,9 @@ fn drop_blob(tx: &mut Tx<'_>, digest: Digest, deletion: &Deletion) -> Result<Ste
     }
     let Some(blob) = tx.remove(&BLOB, &digest)? else { return Ok(Step::Nothing) };
     tx.add(STORED_BYTES, -blob.size.cast_signed())?;
+    if blob.is_damaged() {
+        tx.add(DAMAGED_BLOBS, -1)?;
+    }
     gone::is_gone(tx, digest, deletion)?;
     let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
     let first = tx.insert_if_absent(&TOMBSTONE, &(digest, blob.session), &tombstone)?;

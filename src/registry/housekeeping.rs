@@ -72,8 +72,10 @@ impl Registry {
     }
 
     /// Unlinks collected files; says how many.
-    fn sweep(&self) -> Result<usize, Error> {
-        Ok(self.store.sweep_tombstones(|| !self.is_stopping())?)
+    pub(super) fn sweep(&self) -> Result<usize, Error> {
+        let files = self.store.sweep_tombstones(|| !self.is_stopping())?;
+        self.meters.files.add(files as u64);
+        Ok(files)
     }
 
     /// Where the disk has less room than the floor, what is deleted does not wait: the oldest goes first, and

@@ -12,8 +12,10 @@ mod delete;
 mod error;
 mod explain;
 mod family;
+mod figures;
 mod garbage;
 mod gone;
+mod health;
 mod history;
 mod housekeeping;
 mod ids;
@@ -54,6 +56,7 @@ pub use error::{Error, MissingReference};
 pub use explain::Explanation;
 pub use family::Deleted;
 pub use garbage::{Amount, Garbage};
+pub use health::Health;
 pub use history::TagChange;
 pub use kept::Restored;
 pub use list::Page;
@@ -94,6 +97,8 @@ pub struct Registry {
     history_cursor: Mutex<history::Cursor>,
     /// How many blobs were found damaged since the start.
     damaged_blobs: AtomicU64,
+    /// What was done since the start.
+    meters: figures::Meters,
     /// Whether long work is to end, since the server does.
     is_stopping: AtomicBool,
 }
@@ -112,6 +117,7 @@ impl Registry {
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
             damaged_blobs: AtomicU64::new(0),
+            meters: figures::Meters::default(),
             is_stopping: AtomicBool::new(false),
         }
     }

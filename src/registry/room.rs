@@ -3,6 +3,7 @@
 
 use super::Registry;
 use super::error::Error;
+use crate::store::Room;
 
 /// At most this part of the file system counts as floor: a small disk is for images, too.
 const FLOOR_PART_OF_TOTAL: u64 = 4;
@@ -20,10 +21,15 @@ impl Registry {
             // Some file systems do not say.
             return Ok(());
         }
-        let floor = kept.min(room.total / FLOOR_PART_OF_TOTAL);
+        let floor = self.floor(&room);
         if room.free.checked_sub(announced).is_some_and(|left| left >= floor) {
             return Ok(());
         }
         Err(Error::NoRoom { free: room.free, floor, announced })
+    }
+
+    /// How many bytes of a file system are kept free.
+    pub(super) fn floor(&self, room: &Room) -> u64 {
+        self.config().settings.free_space_floor_bytes.min(room.total / FLOOR_PART_OF_TOTAL)
     }
 }

@@ -14,6 +14,7 @@ use crate::store::tables::{BLOB, SCRUB};
 use crate::store::{Damage, KeyRange, Read, StoreError};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::Ordering;
 
 /// How many rows are read in one snapshot.
 const PAGE_ROWS: usize = 256;
@@ -199,6 +200,8 @@ impl Registry {
             }
         }
         pass.totals.add(done);
+        self.meters.scrubbed_files.add(done.files);
+        self.meters.scrubbed_bytes.add(done.bytes);
         if pass.is_over && done != Scrubbed::default() {
             let Scrubbed { files, bytes, damaged } = pass.totals;
             log::info!("scrub: read {files} files of {bytes} bytes, {damaged} of them are damaged");
@@ -221,6 +224,10 @@ impl Registry {
         }
         let Some((digest, blob)) = pass.page.pop_front() else {
             pass.is_over = true;
+            if pass.is_whole {
+                self.meters.oldest_good_ms.store(pass.oldest_good_ms, Ordering::Relaxed);
+                self.meters.scrub_ended_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+            }
             return Ok(false);
         };
         if !self.is_to_be_read(digest, &blob, interval_ms)? {

@@ -15,6 +15,9 @@ use std::sync::PoisonError;
 /// How many files are set aside at once.
 const PAGE_ROWS: usize = 256;
 
+/// The counter of the blobs that are marked as damaged.
+pub const DAMAGED_BLOBS: &str = "damaged_blobs";
+
 impl Store {
     /// What a look at a blob's file, without reading it, shows to be wrong.
     pub fn look_at_blob(&self, digest: Digest, blob: &BlobRecord) -> Result<Option<Damage>, StoreError> {
@@ -43,6 +46,7 @@ impl Store {
                 return Ok(false);
             }
             tx.put(&BLOB, &digest, &BlobRecord { damaged_at_ms: None, good_at_ms: now_ms, ..seen.clone() })?;
+            tx.add(DAMAGED_BLOBS, -1)?;
             Ok(true)
         })
     }
@@ -94,5 +98,6 @@ fn mark(tx: &mut Tx<'_>, digest: Digest, session: SessionId, now_ms: u64) -> Res
     }
     tx.put(&BLOB, &digest, &BlobRecord { damaged_at_ms: Some(now_ms), ..blob })?;
     tx.put(&DAMAGED, &(digest, session), &DamagedRecord { since_ms: now_ms })?;
+    tx.add(DAMAGED_BLOBS, 1)?;
     Ok(true)
 }

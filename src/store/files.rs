@@ -1,5 +1,6 @@
 //! Acts that touch ledger and files, each in the only order in which a crash cannot part the two.
 
+use super::damage::DAMAGED_BLOBS;
 use super::records::{BlobRecord, DamagedRecord, TombstoneRecord};
 use super::tables::{BLOB, DAMAGED, TOMBSTONE};
 use super::{Attempt, KeyRange, MetaError, Read, Store, StoreError, Tx};
@@ -161,6 +162,7 @@ impl NewFile {
         let present = tx.get(&BLOB, &digest)?.expect("a row that was not inserted is there");
         if present.is_damaged() {
             tx.put(&BLOB, &digest, &blob)?;
+            tx.add(DAMAGED_BLOBS, -1)?;
             // Whatever is still in the place of the old file, or was put back there, goes aside.
             tx.put(&DAMAGED, &(digest, present.session), &DamagedRecord { since_ms: now_ms })?;
             return Ok(Stored::Healed);

@@ -13,14 +13,17 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, Damage, DataDir, Location, OpenDirError, Published, Room, Staging, UploadEntry, connect_control,
+    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Room, Staging, UploadEntry,
+    connect_control,
 };
 pub use crate::meta::codec::{Raw, Value};
+pub use crate::meta::engine::Commits;
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
 pub use crate::meta::{
     KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
 };
+pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
 pub use recover::Recovery;
@@ -184,6 +187,12 @@ impl Store {
             return Ok(room);
         }
         Ok(self.dir.room()?)
+    }
+
+    /// What is known of the ledger's commits since the start.
+    #[must_use]
+    pub fn commits(&self) -> &Commits {
+        self.engine.commits()
     }
 
     /// The data directory.

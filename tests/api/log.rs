@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use crate::support::process::run;
 use crate::support::raw::Connection;
 use crate::support::{Server, bytes, files, uploads, wait};
 
@@ -34,6 +35,60 @@ fn a_filter_of_ones_own_shows_more_and_an_empty_one_is_none() {
     assert!(server.stop().success());
     let log = server.log();
     assert!(log.contains("in order") && !log.contains("actix_server"), "{log}");
+}
+
+/// Requests whose paths hold what breaks lines or speaks to terminals, as it is and percent-encoded.
+fn send_evil(server: &Server) {
+    let client = server.client();
+    for path in [
+        "/v2/a/manifests/%0a[2026-01-01T00:00:00Z%20ERROR%20x]%20forged",
+        "/v2/a/manifests/%1b[31m%0d%0aforged",
+        "/%0aforged%1b",
+        "/v2/a%0aforged/tags/list",
+    ] {
+        client.get(path).expect_status_in(&[400, 404]);
+    }
+    let mut connection = Connection::open(server.addr());
+    connection.send(b"GET /v2/\x1b[31mforged HTTP/1.1\r\nHost: a\r\n\r\n").end_sending().rest();
+    client.get("/v2/").expect_status(200);
+    wait::until_true("the last to be logged", || server.log().contains("/v2/ 200"));
+}
+
+#[test]
+fn no_client_breaks_a_line() {
+    let server = Server::start();
+    send_evil(&server);
+    let log = server.log();
+    assert!(log.lines().all(|line| line.starts_with("[20")), "{log}");
+    assert!(!log.contains("\n[2026-01-01T00:00:00Z"), "{log}");
+    assert!(log.chars().all(|character| character == '\n' || !character.is_control()), "{log:?}");
+}
+
+#[test]
+fn a_log_of_json_is_an_object_a_line() {
+    let server = Server::builder().env("WHARFINGER_LOG_FORMAT", "json").start();
+    send_evil(&server);
+    let log = server.log();
+    let parsed = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let lines: Vec<serde_json::Value> = log.lines().map(parsed).collect();
+    for line in &lines {
+        for key in ["time", "level", "target", "message"] {
+            assert!(line[key].is_string(), "{key} in {line}");
+        }
+    }
+    let request = lines.iter().find(|line| line["path"] == "/v2/").expect("the last request");
+    assert_eq!((&request["method"], &request["status"]), (&"GET".into(), &200.into()));
+    assert!(request["ms"].is_u64() && request["bytes"] == 2, "{request}");
+    assert_eq!(request["request_id"].as_str().map(str::len), Some(16));
+    assert!(request["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{request}");
+    assert!(!log.contains("WHARFINGER_LOG_FORMAT"), "the variable is known: {log}");
+}
+
+#[test]
+fn a_format_that_is_none_is_refused() {
+    let finished = run(&["config", "check"], &[("WHARFINGER_LOG_FORMAT", "xml")]);
+    finished.expect_code(2).expect_words("WHARFINGER_LOG_FORMAT").expect_words("text or json");
+    run(&["config", "check"], &[("WHARFINGER_LOG_FORMAT", "")]).expect_code(0);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use wharfinger::http::route::{Route, parse};
 pub fn check(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
     let Ok(Some(route)) = parse(path) else { return };
-    assert!(path.starts_with("/v2") || path.starts_with("/api/v1/"));
+    let is_own = ["/livez", "/readyz", "/metrics"].contains(&path);
+    assert!(is_own || path.starts_with("/v2") || path.starts_with("/api/v1/"));
     let Some(canonical) = written(&route) else { return };
     let again = parse(&canonical).expect("its own path is one").expect("its own path leads somewhere");
     assert_eq!(again, route, "{path} and {canonical}");
@@ -14,6 +15,9 @@ pub fn check(bytes: &[u8]) {
 /// The path as links and locations have it; none for what does not exist.
 fn written(route: &Route) -> Option<String> {
     Some(match route {
+        Route::Live => "/livez".to_owned(),
+        Route::Ready => "/readyz".to_owned(),
+        Route::Metrics => "/metrics".to_owned(),
         Route::Base => "/v2/".to_owned(),
         Route::Catalog => "/v2/_catalog".to_owned(),
         Route::Extensions(None) => "/v2/_oci/ext/discover".to_owned(),
@@ -36,6 +40,8 @@ pub fn samples() -> Vec<Vec<u8>> {
     let (digest, session) = (format!("sha256:{}", "0".repeat(64)), "0123456789abcdef".repeat(2));
     let paths = [
         "/v2".to_owned(),
+        "/livez".to_owned(),
+        "/metrics".to_owned(),
         "/v2/_catalog".to_owned(),
         "/v2/_oci/ext/discover".to_owned(),
         "/v2/a/tags/_oci/ext/discover".to_owned(),

@@ -5,21 +5,22 @@ use super::{Violation, bites, check};
 
 /// The modules at the top of the crate in the order of the data, and what each may use of the others. What a
 /// module uses stands below it, so nothing can go round in a circle. `main` is src/main.rs.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("main", &["cli", "config"]),
     // The commands that open a data directory themselves (serve, verify, gc ...) open a store.
     ("cli", &["http", "auth", "registry", "config", "store", "oci"]),
-    ("http", &["auth", "registry", "config", "oci"]),
+    ("http", &["auth", "registry", "config", "meters", "oci"]),
     ("auth", &["config", "oci"]),
     // The limits are values that were checked before anything was opened.
-    ("registry", &["config", "store", "oci"]),
+    ("registry", &["config", "store", "meters", "oci"]),
     ("config", &[]),
     // Only it begins and commits transactions. It hands up the record and location types of meta and blobs.
     ("store", &["migrations", "meta", "blobs", "oci"]),
     ("migrations", &["meta", "oci"]),
-    ("meta", &["oci"]),
+    ("meta", &["meters", "oci"]),
     ("blobs", &["oci"]),
     ("oci", &[]),
+    ("meters", &[]),
 ];
 
 /// What only some places may name, with the beginnings of the paths of these places.

@@ -8,8 +8,11 @@
 pub mod redb;
 
 mod changes;
+mod commits;
 #[cfg(test)]
 mod contract;
+
+pub use commits::Commits;
 
 use std::fmt;
 
@@ -287,6 +290,9 @@ pub trait Engine: Send + Sync {
 
     /// Runs `job` in a transaction and returns when its outcome is durable, whatever its verdict.
     fn write(&self, job: Job) -> Result<(), WriteError>;
+
+    /// What is known of its commits.
+    fn commits(&self) -> &Commits;
 }
 
 /// A failure of the engine, not of a request.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::registry::Checks;
 use crate::registry::scene::{Ends, Scene, digest, name};
+use crate::store::DAMAGED_BLOBS;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -294,6 +295,10 @@ fn whatever_is_damaged_while_it_is_pushed_and_checked_ends_whole() {
     });
     assert!(scene.registry.damaged_blobs() > 0);
     deep(&scene);
+    let rows = scene.registry.store.snapshot().unwrap();
+    let blobs = rows.page(&BLOB, &KeyRange::all(), 1000).unwrap();
+    let marked = blobs.iter().filter(|(_, blob)| blob.is_damaged()).count();
+    assert_eq!(usize::try_from(rows.counter(DAMAGED_BLOBS).unwrap()).unwrap(), marked);
     scene.push_image("team/app", "v1", &layers);
     for layer in layers {
         assert_eq!(scene.read("team/app", digest(layer)).unwrap(), layer);

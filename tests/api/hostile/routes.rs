@@ -27,7 +27,7 @@ const NOTHING: [(&str, &str); 19] = [
     ("/v2/team/app/manifests", "manifests alone"),
     ("/v2/_catalog/", "a slash behind the catalog"),
     ("/v2/_oci/ext/other", "an extension that is not there"),
-    ("/metrics", "what other servers have"),
+    ("/debug/vars", "what other servers have"),
 ];
 
 pub fn cases(scene: &Scene) -> Vec<Case> {

@@ -15,7 +15,7 @@ mod snapshot;
 mod storage;
 mod writer;
 
-use super::{Engine, EngineError, Job, OpenCause, OpenError, ReadRows, TableId, WriteError};
+use super::{Commits, Engine, EngineError, Job, OpenCause, OpenError, ReadRows, TableId, WriteError};
 use ::redb::backends::FileBackend;
 use ::redb::{StorageBackend, TableDefinition};
 use ledger::Ledger;
@@ -31,6 +31,7 @@ pub struct RedbEngine {
     // Dropped in this order: the thread ends before the ledger closes.
     writer: writer::Writer,
     ledger: Arc<Ledger>,
+    commits: Arc<Commits>,
 }
 
 /// How a redb table of ours is defined: bytes to bytes, in the order of the bytes.
@@ -61,9 +62,7 @@ impl RedbEngine {
         let out_of_reach = |reason: String| OpenError { reason, cause: OpenCause::OutOfReach };
         let backend = FileBackend::new(file).map_err(|error| out_of_reach(error.to_string()))?;
         let ledger = Arc::new(Ledger::open_to_look(Arc::new(backend), cache_bytes)?);
-        let writer = writer::Writer::start(Arc::clone(&ledger), Box::new(|_| {}))
-            .map_err(|error| out_of_reach(error.to_string()))?;
-        Ok(Self { writer, ledger })
+        Self::start(ledger, Box::new(|_| {}))
     }
 
     /// Opens the ledger in storage of the caller's making. It may be closed and locked again and again.
@@ -73,9 +72,14 @@ impl RedbEngine {
         on_failure: OnFailure,
     ) -> Result<Self, OpenError> {
         let ledger = Arc::new(Ledger::open(Arc::new(backend), cache_bytes)?);
-        let writer = writer::Writer::start(Arc::clone(&ledger), on_failure)
+        Self::start(ledger, on_failure)
+    }
+
+    fn start(ledger: Arc<Ledger>, on_failure: OnFailure) -> Result<Self, OpenError> {
+        let commits = Arc::new(Commits::default());
+        let writer = writer::Writer::start(Arc::clone(&ledger), Arc::clone(&commits), on_failure)
             .map_err(|error| OpenError { reason: error.to_string(), cause: OpenCause::OutOfReach })?;
-        Ok(Self { writer, ledger })
+        Ok(Self { writer, ledger, commits })
     }
 }
 
@@ -86,6 +90,10 @@ impl Engine for RedbEngine {
 
     fn write(&self, job: Job) -> Result<(), WriteError> {
         self.writer.write(job)
+    }
+
+    fn commits(&self) -> &Commits {
+        &self.commits
     }
 }
 

@@ -4,7 +4,7 @@
 //! Alone, a closure is committed at once; while a commit runs, others queue up, and they are the next group.
 //! A group for which the disk has no room is refused as a whole, once it is known not to be committed.
 
-use super::super::{EngineError, Job, Verdict, WriteError};
+use super::super::{Commits, EngineError, Job, Verdict, WriteError};
 use super::group::GroupRows;
 use super::ledger::{Ledger, Open, put_group};
 use super::{panic_text, storage};
@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// The most closures that share a commit.
 const GROUP_MAX_CLOSURES: usize = 64;
@@ -35,11 +36,15 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(ledger: Arc<Ledger>, on_failure: super::OnFailure) -> std::io::Result<Self> {
+    pub fn start(
+        ledger: Arc<Ledger>,
+        commits: Arc<Commits>,
+        on_failure: super::OnFailure,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new()
             .name("ledger-writer".into())
-            .spawn(move || run(&ledger, &receiver, &on_failure))?;
+            .spawn(move || run(&ledger, &commits, &receiver, &on_failure))?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Some(thread) })
     }
 
@@ -63,13 +68,19 @@ impl Drop for Writer {
     }
 }
 
-fn run(ledger: &Ledger, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
+fn run(ledger: &Ledger, commits: &Commits, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
     while let Ok(first) = queue.recv() {
         let mut waiting = VecDeque::from([first]);
         waiting.extend(queue.try_iter().take(GROUP_MAX_CLOSURES - 1));
         while !waiting.is_empty() {
+            let (began, before) = (Instant::now(), ledger.last_group());
             match settle(ledger, waiting.make_contiguous()) {
-                Ok(answers) => answer(&mut waiting, answers),
+                Ok(answers) => {
+                    if ledger.last_group() != before {
+                        commits.note(answers.len(), began.elapsed());
+                    }
+                    answer(&mut waiting, answers);
+                }
                 Err(failure) => {
                     log::error!("the ledger takes no more writes: {failure}");
                     ledger.end();
