@@ -86,6 +86,12 @@ impl Connection {
         answered.then(|| self.reply(method))
     }
 
+    /// Waits until the first bytes of an answer have come.
+    #[track_caller]
+    pub fn wait_for_answer(&mut self) {
+        assert!(!self.pending.is_empty() || self.fill(), "closed without an answer");
+    }
+
     /// Asserts that the server closes the connection and says nothing more.
     #[track_caller]
     pub fn expect_closed(&mut self) {
