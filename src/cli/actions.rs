@@ -63,6 +63,14 @@ impl Action {
 
 /// Does it, the same in a server and in a command that has the directory to itself.
 pub fn perform(registry: &Registry, action: &Action) -> Result<Value, String> {
+    let done = perform_quietly(registry, action)?;
+    if !action.only_looks() {
+        log::info!("done for a command: {action:?}");
+    }
+    Ok(done)
+}
+
+fn perform_quietly(registry: &Registry, action: &Action) -> Result<Value, String> {
     let words = |error: Error| error.to_string();
     match action {
         Action::Undelete(name, what) => {
@@ -167,6 +175,11 @@ fn reference(text: &str) -> Result<Reference, String> {
     Reference::parse(text).map_err(|error| format!("{text}: {error}"))
 }
 
+/// A repository's name, checked before anybody is asked.
+pub fn name(text: &str) -> Result<String, String> {
+    repository(text).map(|name| name.to_string())
+}
+
 /// Reads `REPOSITORY`, `REPOSITORY:TAG` or `REPOSITORY@DIGEST`; the refusal says which was expected.
 pub fn split(text: &str) -> Result<(String, Option<String>), String> {
     let (name, what) = match (text.split_once('@'), text.split_once(':')) {
@@ -188,7 +201,7 @@ pub fn run(data: &DataArguments, action: Result<Action, String>, json: bool, sho
     let inputs = data.config.inputs(&[("data", "--data", &data.data)]);
     let answer = action.and_then(|action| config::load(&inputs).and_then(|config| ask(config, action)));
     match answer {
-        Ok(Answer::Report(report)) if json => println!("{report}"),
+        Ok(Answer::Report(report)) if json => say!("{report}"),
         Ok(Answer::Report(report)) => show(&report),
         Ok(Answer::Failed(words)) => {
             eprintln!("wharfinger: {words}");

@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let checked = load(&check.config.inputs(&[])).and_then(|config| access(&config).map(|_| config));
     match checked {
-        Ok(config) if check.json => println!("{}", as_json(&config)),
+        Ok(config) if check.json => say!("{}", as_json(&config)),
         Ok(config) => print!("{}", config.to_toml()),
         Err(words) => return wrong_use(&words),
     }

@@ -4,6 +4,7 @@ use super::control::{self, Answer, Request};
 use super::text::{entries, text, texts, time};
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
+use crate::oci::Digest;
 use crate::registry::{Collected, Registry, SystemClock};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
+    if let Some(Err(error)) = arguments.explain.as_deref().map(Digest::parse) {
+        return wrong_use(&format!("{}: {error}", arguments.explain.as_deref().unwrap_or_default()));
+    }
     let request = match &arguments.explain {
         Some(digest) => Request::Explain(digest.clone()),
         None if arguments.now => Request::CollectNow,
@@ -38,7 +42,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let answer = config::load(&inputs).and_then(|config| ask(config, &request));
     match answer {
         Ok(Answer::Collected(collected)) => show_collected(&collected, arguments.json),
-        Ok(Answer::Report(report)) if arguments.json => println!("{report}"),
+        Ok(Answer::Report(report)) if arguments.json => say!("{report}"),
         Ok(Answer::Report(report)) if arguments.explain.is_some() => show_explanation(&report),
         Ok(Answer::Report(report)) => show_garbage(&report),
         Ok(Answer::Failed(words)) => {
@@ -67,13 +71,20 @@ fn ask(config: Config, request: &Request) -> Result<Answer, String> {
 
 fn show_collected(collected: &Collected, json: bool) {
     if json {
-        println!("{}", serde_json::to_string(collected).expect("numbers are JSON"));
+        say!("{}", serde_json::to_string(collected).expect("numbers are JSON"));
         return;
     }
-    println!(
+    say!(
         "dropped {} deleted manifests and {} blobs of {} bytes, ended {} leases, unlinked {} files",
-        collected.manifests, collected.blobs, collected.blob_bytes, collected.leases, collected.files
+        collected.manifests,
+        collected.blobs,
+        collected.blob_bytes,
+        collected.leases,
+        collected.files
     );
+    if collected.ruled > 0 {
+        say!("then the rules deleted {} manifests, which `undelete` can bring back", collected.ruled);
+    }
 }
 
 fn show_garbage(report: &Value) {
@@ -81,23 +92,23 @@ fn show_garbage(report: &Value) {
         let amount = &report[key];
         format!("{} manifests, {} blobs, {} bytes", amount["manifests"], amount["blobs"], amount["bytes"])
     };
-    println!("may go now: {}", amount("due"));
+    say!("may go now: {}", amount("due"));
     match report["kept_until_ms"].as_u64() {
-        Some(until_ms) => println!("deleted and kept: {}, the last until {}", amount("kept"), time(until_ms)),
-        None => println!("deleted and kept: nothing"),
+        Some(until_ms) => say!("deleted and kept: {}, the last until {}", amount("kept"), time(until_ms)),
+        None => say!("deleted and kept: nothing"),
     }
     if let Some(until_ms) = report["leased_until_ms"].as_u64() {
-        println!("pushed and in no manifest yet: {}, the last until {}", amount("leased"), time(until_ms));
+        say!("pushed and in no manifest yet: {}, the last until {}", amount("leased"), time(until_ms));
     }
-    println!("files to be unlinked: {} of {} bytes", report["files"]["count"], report["files"]["bytes"]);
+    say!("files to be unlinked: {} of {} bytes", report["files"]["count"], report["files"]["bytes"]);
     let verdicts = entries(report, "rules");
     for verdict in verdicts.iter().filter(|verdict| verdict["goes"] == true) {
         let name = format!("{}@{}", text(verdict, "repository"), text(verdict, "digest"));
-        println!("goes by rule: {name} ({}): {}", texts(verdict, "tags"), text(verdict, "why"));
+        say!("goes by rule: {name} ({}): {}", texts(verdict, "tags"), text(verdict, "why"));
     }
     if !verdicts.is_empty() {
         let kept = verdicts.iter().filter(|verdict| verdict["goes"] != true).count();
-        println!("kept by rule: {kept} (--json says why each is)");
+        say!("kept by rule: {kept} (--json says why each is)");
     }
 }
 
@@ -156,7 +167,7 @@ fn show_explanation(report: &Value) {
     if lines.is_empty() {
         lines.push("not here: never pushed, or collected".to_owned());
     }
-    println!("{}", lines.join("\n"));
+    say!("{}", lines.join("\n"));
 }
 
 /// Why something went.

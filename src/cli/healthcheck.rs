@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match ask(address, Duration::from_secs(arguments.timeout_secs)) {
         // Also a refusal is an answer: 401 wants credentials, 403 lets nobody pull without them.
         Ok(status @ 200..500) => {
-            println!("http://{address}/v2/ answers {status}");
+            say!("http://{address}/v2/ answers {status}");
             ExitCode::SUCCESS
         }
         Ok(status) => unhealthy(&format!("http://{address}/v2/ answers {status}")),

@@ -1,6 +1,13 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 found something wrong, 2 wrong use, 3 the disk
 //! failed.
 
+/// Prints a line. Whoever reads it may have stopped reading, which is no fault.
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::cli::text::print(format_args!($($words)*))
+    };
+}
+
 mod actions;
 mod background;
 mod config;

@@ -47,13 +47,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Add(one) => {
             let action = manifest_of(&one.what).map(|(name, what)| Action::Pin(name, what));
             actions::run(&one.data, action, one.json, |report| {
-                println!("pinned {}", text(report, "digest"));
+                say!("pinned {}", text(report, "digest"));
             })
         }
         Command::Rm(one) => {
             let action = manifest_of(&one.what).map(|(name, what)| Action::Unpin(name, what));
             actions::run(&one.data, action, one.json, |report| {
-                println!("unpinned {}", text(report, "digest"));
+                say!("unpinned {}", text(report, "digest"));
             })
         }
         Command::Ls(all) => actions::run(&all.data, Ok(Action::Pins), all.json, show),
@@ -70,10 +70,10 @@ fn manifest_of(what: &str) -> Result<(String, String), String> {
 fn show(report: &Value) {
     let pins = entries(report, "pins");
     if pins.is_empty() {
-        println!("no pins");
+        say!("no pins");
     }
     for pin in pins {
         let (since, who) = (time(number(pin, "since_ms")), text(pin, "who"));
-        println!("{}@{}  since {since} by {who}", text(pin, "repository"), text(pin, "digest"));
+        say!("{}@{}  since {since} by {who}", text(pin, "repository"), text(pin, "digest"));
     }
 }

@@ -73,58 +73,66 @@ pub struct Two {
     json: bool,
 }
 
+impl Two {
+    fn names(&self) -> Result<(String, String), String> {
+        Ok((actions::name(&self.from)?, actions::name(&self.to)?))
+    }
+}
+
 pub fn run(arguments: &Arguments) -> ExitCode {
     match &arguments.command {
         Command::Ls(list) => {
-            actions::run(&list.data, Ok(Action::Repositories(list.last.clone())), list.json, show_list)
+            let behind = list.last.as_deref().map(actions::name).transpose();
+            actions::run(&list.data, behind.map(Action::Repositories), list.json, show_list)
         }
         Command::Show(show) => {
-            let action = Action::Repository(show.repository.clone(), show.last.clone());
-            actions::run(&show.data, Ok(action), show.json, show_one)
+            let action =
+                actions::name(&show.repository).map(|name| Action::Repository(name, show.last.clone()));
+            actions::run(&show.data, action, show.json, show_one)
         }
         Command::Delete(one) => {
-            let action = Action::DeleteRepository(one.repository.clone());
-            actions::run(&one.data, Ok(action), one.json, |_| {
-                println!("deleted; `wharfinger undelete` with the same name brings it back for a while");
+            let action = actions::name(&one.repository).map(Action::DeleteRepository);
+            actions::run(&one.data, action, one.json, |_| {
+                say!("deleted; `wharfinger undelete` with the same name brings it back for a while");
             })
         }
         Command::Rename(two) => {
-            let action = Action::RenameRepository(two.from.clone(), two.to.clone());
-            actions::run(&two.data, Ok(action), two.json, |_| println!("renamed"))
+            let action = two.names().map(|(from, to)| Action::RenameRepository(from, to));
+            actions::run(&two.data, action, two.json, |_| say!("renamed"))
         }
     }
 }
 
 /// `wharfinger copy`.
 pub fn copy(two: &Two) -> ExitCode {
-    let action = Action::CopyRepository(two.from.clone(), two.to.clone());
-    actions::run(&two.data, Ok(action), two.json, |report| {
-        println!("copied {} manifests and {} tags", number(report, "manifests"), number(report, "tags"));
+    let action = two.names().map(|(from, to)| Action::CopyRepository(from, to));
+    actions::run(&two.data, action, two.json, |report| {
+        say!("copied {} manifests and {} tags", number(report, "manifests"), number(report, "tags"));
     })
 }
 
 fn show_list(report: &Value) {
-    println!("{:>10} {:>10} {:>9} {:>7}  REPOSITORY", "SIZE", "ITS OWN", "MANIFESTS", "TAGS");
+    say!("{:>10} {:>10} {:>9} {:>7}  REPOSITORY", "SIZE", "ITS OWN", "MANIFESTS", "TAGS");
     for row in entries(report, "repositories") {
         let (bytes, own) = (size(number(row, "blob_bytes")), size(number(row, "own_bytes")));
         let (manifests, tags) = (number(row, "manifests"), number(row, "tags"));
-        println!("{bytes:>10} {own:>10} {manifests:>9} {tags:>7}  {}", text(row, "name"));
+        say!("{bytes:>10} {own:>10} {manifests:>9} {tags:>7}  {}", text(row, "name"));
     }
     let all = &report["registry"];
     let (bytes, stored) = (size(number(all, "blob_bytes")), size(number(all, "stored_bytes")));
-    println!("{bytes:>10} in all, each blob counted once; {stored} stored with what is leased or deleted");
+    say!("{bytes:>10} in all, each blob counted once; {stored} stored with what is leased or deleted");
     if report["more"] == true
         && let Some(last) = entries(report, "repositories").last()
     {
-        println!("more: --last {}", text(last, "name"));
+        say!("more: --last {}", text(last, "name"));
     }
 }
 
 fn show_one(report: &Value) {
     let of = |key: &str| size(number(report, key));
-    println!("{}", text(report, "name"));
-    println!("  {} manifests, {} tags", number(report, "manifests"), number(report, "tags"));
-    println!(
+    say!("{}", text(report, "name"));
+    say!("  {} manifests, {} tags", number(report, "manifests"), number(report, "tags"));
+    say!(
         "  {} in {} blobs: {} its own, {} shared with other repositories",
         of("blob_bytes"),
         number(report, "blobs"),
@@ -134,22 +142,22 @@ fn show_one(report: &Value) {
     let untagged = &report["untagged"];
     if number(untagged, "manifests") > 0 {
         let frees = size(number(untagged, "frees_bytes"));
-        println!("  {} manifests without a tag: deleting them frees {frees}", number(untagged, "manifests"));
+        say!("  {} manifests without a tag: deleting them frees {frees}", number(untagged, "manifests"));
     }
     let deleted = &report["deleted"];
     if number(deleted, "manifests") > 0 {
         let (bytes, until) = (size(number(deleted, "bytes")), time(number(deleted, "until_ms")));
-        println!("  {} deleted manifests: {bytes} go, the last at {until}", number(deleted, "manifests"));
+        say!("  {} deleted manifests: {bytes} go, the last at {until}", number(deleted, "manifests"));
     }
-    println!("  {:>10} {:>10}  {:<20}  TAG", "SIZE", "FREES", "PUSHED");
+    say!("  {:>10} {:>10}  {:<20}  TAG", "SIZE", "FREES", "PUSHED");
     for tag in entries(report, "tag_list") {
         let (bytes, frees) = (size(number(tag, "bytes")), size(number(tag, "frees_bytes")));
         let pushed = time(number(tag, "pushed_at_ms"));
-        println!("  {bytes:>10} {frees:>10}  {pushed:<20}  {}  {}", text(tag, "tag"), text(tag, "digest"));
+        say!("  {bytes:>10} {frees:>10}  {pushed:<20}  {}  {}", text(tag, "tag"), text(tag, "digest"));
     }
     if report["more_tags"] == true
         && let Some(last) = entries(report, "tag_list").last()
     {
-        println!("  more: --last {}", text(last, "tag"));
+        say!("  more: --last {}", text(last, "tag"));
     }
 }

@@ -76,6 +76,9 @@ fn moment(text: &str, now: Timestamp) -> Result<u64, String> {
     let time = text.parse::<Timestamp>().ok();
     let time = time.or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok());
     let time = time.or_else(|| now.checked_add(text.parse::<SignedDuration>().ok()?).ok());
+    if time.is_some_and(|time| time > now) {
+        return Err(format!("{text}: that is still to come; expected an earlier time, such as \"2h ago\""));
+    }
     time.and_then(|time| u64::try_from(time.as_millisecond()).ok())
         .ok_or_else(|| format!("{text}: expected a time such as 2026-08-01T12:00:00Z or \"2h ago\""))
 }
@@ -83,7 +86,7 @@ fn moment(text: &str, now: Timestamp) -> Result<u64, String> {
 fn show_history(report: &Value) {
     let changes = entries(report, "changes");
     if changes.is_empty() {
-        println!("no change of it is remembered");
+        say!("no change of it is remembered");
     }
     for change in changes {
         let what = match (text(change, "before"), text(change, "after")) {
@@ -91,7 +94,7 @@ fn show_history(report: &Value) {
             (before, "") => format!("removed, was {before}"),
             (before, after) => format!("moved to {after}, was {before}"),
         };
-        println!(
+        say!(
             "{}  {what}  ({} by {})",
             time(number(change, "at_ms")),
             text(change, "cause"),
@@ -101,7 +104,7 @@ fn show_history(report: &Value) {
 }
 
 fn show_restored(report: &Value) {
-    println!("the tag names {}", text(report, "digest"));
+    say!("the tag names {}", text(report, "digest"));
     if number(report, "manifests") > 0 {
         undelete::show(report);
     }
@@ -118,7 +121,7 @@ mod tests {
         for text in ["2026-08-01T12:00:00Z", "2026-08-01 12:00", "2026-08-01T14:00:00+02:00", "12h ago"] {
             assert_eq!(moment(text, now), Ok(noon), "{text}");
         }
-        for text in ["", "yesterday", "12", "1900-01-01 00:00"] {
+        for text in ["", "yesterday", "12", "1900-01-01 00:00", "1h", "2027-01-01 00:00"] {
             assert!(moment(text, now).is_err(), "{text}");
         }
     }

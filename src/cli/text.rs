@@ -1,6 +1,13 @@
 //! How commands show things to people.
 
 use serde_json::Value;
+use std::fmt;
+use std::io::Write;
+
+/// Prints a line, as far as somebody reads it.
+pub fn print(words: fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stdout(), "{words}"));
+}
 
 /// A time: UTC, to the second (RFC 3339).
 #[must_use]

@@ -27,13 +27,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 /// Says what came back.
 pub fn show(report: &Value) {
     let or_none = |texts: String| if texts.is_empty() { "none".to_owned() } else { texts };
-    println!(
-        "brought back {} manifests; tags: {}",
-        number(report, "manifests"),
-        or_none(texts(report, "tags"))
-    );
+    say!("brought back {} manifests; tags: {}", number(report, "manifests"), or_none(texts(report, "tags")));
     let in_use = texts(report, "tags_in_use");
     if !in_use.is_empty() {
-        println!("these tags name something else by now and stay there: {in_use}");
+        say!("these tags name something else by now and stay there: {in_use}");
     }
 }

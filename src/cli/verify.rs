@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let violations = report["violations"].as_array().map_or(&[][..], Vec::as_slice);
     if arguments.json {
-        println!("{report}");
+        say!("{report}");
     } else {
         print(&report, violations);
     }
@@ -83,19 +83,19 @@ fn settle(config: &Config, report: &VerifyReport) -> Result<(), String> {
 fn print(report: &Value, violations: &[Value]) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for violation in violations {
-        println!("{}: {}", text(&violation["invariant"]), text(&violation["words"]));
+        say!("{}: {}", text(&violation["invariant"]), text(&violation["words"]));
         for needing in violation["needed_by"].as_array().into_iter().flatten() {
             let (repository, manifest) = (text(&needing["repository"]), text(&needing["manifest"]));
             let tags: Vec<_> = needing["tags"].as_array().into_iter().flatten().map(text).collect();
             let tags = if tags.is_empty() { String::new() } else { format!(" ({})", tags.join(", ")) };
-            println!("    needed by {repository}@{manifest}{tags}");
+            say!("    needed by {repository}@{manifest}{tags}");
         }
     }
     let kept = match &report["set_aside"] {
         count if *count == 0 => String::new(),
         count => format!("; {count} damaged files are kept in damaged/"),
     };
-    println!(
+    say!(
         "{} blobs, {} manifests, {} tags, {} open uploads: {} violations{kept}",
         report["blobs"],
         report["manifests"],

@@ -36,9 +36,18 @@ pub async fn tag_history(call: &Call, name: RepositoryName, tag: Tag) -> Result<
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(str::parse::<u64>)?;
     let (registry, repository, named) = (call.registry(), name.clone(), tag.clone());
-    let (changes, more) = blocking(move || registry.tag_history(&repository, &named, last, limit)).await?;
+    let (changes, more, mut ended) = blocking(move || {
+        let (changes, more) = registry.tag_history(&repository, &named, last, limit)?;
+        // The first of a page ended with the change before it.
+        let newer = match last.and_then(|last| last.checked_add(1)) {
+            Some(above) => registry.tag_history(&repository, &named, Some(above), 1)?.0,
+            None => Vec::new(),
+        };
+        let ended = newer.first().map(|newer| newer.record.at_ms);
+        Ok::<_, crate::registry::Error>((changes, more, ended))
+    })
+    .await?;
     let mut manifests: Vec<Value> = Vec::new();
-    let mut ended = None;
     for change in &changes {
         if let Some(after) = &change.record.after {
             let mut annotations = json!({

@@ -42,7 +42,8 @@ impl QueueKind {
             Self::Unreferenced => 1,
             Self::LeaseEnd => 2,
             Self::KeptEnd => 3,
-            Self::Family => 4,
+            // First of what is due at the same time: it needs rows that the others drop.
+            Self::Family => 0,
             Self::Repository => 5,
             Self::Forget => 6,
         }
@@ -53,7 +54,7 @@ impl QueueKind {
             1 => Ok(Self::Unreferenced),
             2 => Ok(Self::LeaseEnd),
             3 => Ok(Self::KeptEnd),
-            4 => Ok(Self::Family),
+            0 => Ok(Self::Family),
             5 => Ok(Self::Repository),
             6 => Ok(Self::Forget),
             other => Err(CodecError::Malformed(format!("{other} is no kind of queue row"))),

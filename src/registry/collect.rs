@@ -8,10 +8,10 @@ use super::Registry;
 use super::error::Error;
 use super::figures::Meters;
 use super::kept::{self, Deletion, End};
-use super::{family, gone, links, whole};
+use super::{family, gone, links, pins, whole};
 use crate::oci::Digest;
 use crate::store::records::{Cause, Loss, TombstoneRecord};
-use crate::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
+use crate::store::tables::{BLOB, KEPT, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
 use crate::store::{DAMAGED_BLOBS, KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub struct Collected {
     pub blob_bytes: u64,
     /// Files that were unlinked.
     pub files: u64,
+    /// Manifests that were deleted by rules, and can be brought back.
+    pub ruled: u64,
     /// Whether the round ended before the queue did.
     pub unfinished: bool,
 }
@@ -89,7 +91,7 @@ impl Registry {
                     // The rows stand in the order of their times.
                     return Ok(has_changed);
                 }
-                if !is_due && !matches!(row.1, QueueKind::KeptEnd | QueueKind::Repository) {
+                if !is_due && !self.may_be_early(row)? {
                     continue;
                 }
                 if row.1 == QueueKind::Repository && self.is_copying(row.3) {
@@ -101,20 +103,42 @@ impl Registry {
                 }
                 *left -= 1;
                 let deletion = self.deletion(COLLECTOR, Cause::Delete);
-                let step = self.store.write(move |tx| work_off(tx, row, &deletion))?;
+                let step = self.store.write(move |tx| work_off(tx, row, round.ends_keeping, &deletion))?;
                 has_changed |= step != Step::Nothing;
                 collected.count(step);
                 self.meters.count(step);
+                if row.1 == QueueKind::Family && step == Step::Family {
+                    // It may be there again, and goes before the end of what it belongs to.
+                    return Ok(true);
+                }
             }
         }
     }
 
-    /// Collects all that may go at once: enforces the rules of the repositories, ends the wait of deleted
-    /// manifests and unlinks every file. Leases, pins and references keep what they keep.
+    /// Whether a row of the queue that is not due can be worked off where the keeping of what is deleted
+    /// ends. What cannot costs no step: there may be any number of it.
+    fn may_be_early(&self, row: Row) -> Result<bool, Error> {
+        let (_, kind, digest, repository) = row;
+        match kind {
+            QueueKind::KeptEnd => self.store.read(|rows| Ok(!pins::holds(rows, (repository, digest))?)),
+            // It waits for what is kept of it.
+            QueueKind::Repository => {
+                self.store.read(|rows| Ok(rows.first(&KEPT, &KeyRange::prefix(&repository))?.is_none()))
+            }
+            QueueKind::Unreferenced | QueueKind::LeaseEnd | QueueKind::Family | QueueKind::Forget => {
+                Ok(false)
+            }
+        }
+    }
+
+    /// Collects all that may go at once: ends the wait of deleted manifests and unlinks every file. Leases,
+    /// pins and references keep what they keep. Then the rules of the repositories are looked at; what they
+    /// take is kept as long as what people delete.
     pub fn collect_now(&self) -> Result<Collected, Error> {
-        self.enforce_rules(u64::MAX)?;
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
         collected.files = self.sweep()? as u64;
+        (collected.ruled, _) = self.enforce_rules(u64::MAX)?;
+        log::info!("collected at once, for a command: {collected:?}");
         Ok(collected)
     }
 }
@@ -148,7 +172,7 @@ impl Meters {
 }
 
 /// Does what a row of the queue asks for, as the rows are now.
-fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Error> {
+fn work_off(tx: &mut Tx<'_>, row: Row, ends_keeping: bool, deletion: &Deletion) -> Result<Step, Error> {
     let now_ms = deletion.change.now_ms;
     if !tx.contains(&QUEUE, &row)? {
         // Somebody else did it, or took it back.
@@ -157,14 +181,16 @@ fn work_off(tx: &mut Tx<'_>, row: Row, deletion: &Deletion) -> Result<Step, Erro
     let (_, kind, digest, repository) = row;
     match kind {
         QueueKind::LeaseEnd => end_lease(tx, digest, repository, now_ms),
-        QueueKind::KeptEnd => Ok(match kept::drop_for_good(tx, (repository, digest), deletion)? {
-            End::Dropped => Step::Manifest,
-            End::Held => Step::Nothing,
-        }),
+        QueueKind::KeptEnd => {
+            Ok(match kept::drop_for_good(tx, (repository, digest), ends_keeping, deletion)? {
+                End::Dropped => Step::Manifest,
+                End::Held => Step::Nothing,
+            })
+        }
         QueueKind::Family => {
             tx.remove(&QUEUE, &row)?;
             let Some(record) = tx.get(&REPOSITORY, &repository)? else { return Ok(Step::Nothing) };
-            let went = family::go_on(tx, &record.name, (repository, digest), deletion)?;
+            let went = family::go_on(tx, &record.name, (repository, digest), row.0, deletion)?;
             Ok(if went { Step::Family } else { Step::Nothing })
         }
         QueueKind::Forget => {

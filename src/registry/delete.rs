@@ -4,7 +4,7 @@
 
 use super::condition::Condition;
 use super::error::Error;
-use super::family::{self, Deleted, Member, TAGS_MAX};
+use super::family::{self, Deleted, Member, Sparing, TAGS_MAX};
 use super::kept::Deletion;
 use super::links::{self, Judge};
 use super::tagging;
@@ -60,7 +60,7 @@ impl Registry {
             if tags.len() > TAGS_MAX {
                 return Err(Error::TooManyTags { repository: name.clone(), digest, max: TAGS_MAX });
             }
-            let family = family::gather(tx, repository, &[digest])?;
+            let family = family::gather(tx, repository, &[digest], Sparing::Nothing)?;
             assert!(matches!(family.members.first(), Some(Member { digest: first, .. }) if *first == digest));
             family::delete(tx, &name, repository, digest, &family, &deletion)
         })

@@ -160,7 +160,10 @@ pub enum Error {
         reference: Reference,
     },
     /// The name is another repository's.
-    #[error("there is a repository {0} already: delete or rename it first, or choose another name")]
+    #[error(
+        "the name {0} is in use, by images, by deleted ones that are still kept, or by a running upload: \
+         `wharfinger repo delete {0}` or `repo rename` frees it"
+    )]
     RepositoryExists(RepositoryName),
     /// A repository with pins cannot go.
     #[error("{repository} has a pin on {digest}: `wharfinger pin rm {repository}@{digest}` takes it off")]

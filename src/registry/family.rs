@@ -6,6 +6,7 @@
 
 use super::error::Error;
 use super::kept::{self, Deletion};
+use super::pins;
 use super::tagging::{self, Change};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::records::{ManifestRecord, Target};
@@ -18,19 +19,21 @@ use std::collections::HashSet;
 /// How many bytes one deletion may write, by the estimates below: a transaction has 8 MiB.
 const BYTES_MAX: usize = 7_500_000;
 
-/// How many tags may go with a manifest: all go in one transaction. Of the greatest manifest that are 3.8
+/// How many tags may go with a manifest: all go in one transaction. Of the greatest manifest that are 3.7
 /// million bytes, and 2.8 for its references and 1 for its annotations.
-pub const TAGS_MAX: usize = 4_000;
+pub const TAGS_MAX: usize = 3_000;
 
 /// The most bytes that the rows of a tag and of a manifest have, before and after.
-const TAG_BYTES: usize = 339 + 131 + 480;
+const TAG_BYTES: usize = 339 + 131 + 480 + 290;
 const MANIFEST_BYTES_OF_ROWS: usize = 2048;
 
 /// The same of a reference.
 pub const REFERENCE_BYTES: usize = 560;
 
-/// How many referrers of one manifest are looked at in one transaction.
+/// How many referrers of one manifest go in one transaction, about, and how many are read at once.
 const REFERRERS_AT_ONCE: usize = 1000;
+const REFERRERS_PAGE: usize = 256;
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// How many references and tags of one manifest are looked at: more than it may have.
 const OF_ONE_MAX: usize = 20_000;
@@ -59,6 +62,15 @@ pub struct Family {
     pub unfinished: Vec<Digest>,
 }
 
+/// What stays though all it lives with goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sparing {
+    /// Nothing: a person deletes.
+    Nothing,
+    /// What is pinned: a rule deletes.
+    Pinned,
+}
+
 /// The manifest that a tag of that form belongs to.
 pub fn subject_of_companion(tag: &Tag) -> Option<Digest> {
     let text = tag.as_str();
@@ -75,8 +87,14 @@ pub fn companions(digest: Digest) -> impl Iterator<Item = Tag> {
 }
 
 /// Finds what goes with `roots`, which go themselves if they are visible, whatever tags they have.
-pub fn gather(rows: &impl Read, repository: RepoId, roots: &[Digest]) -> Result<Family, MetaError> {
-    let mut search = Search { rows, repository, going: HashSet::new(), family: Family::default(), spent: 0 };
+pub fn gather(
+    rows: &impl Read,
+    repository: RepoId,
+    roots: &[Digest],
+    sparing: Sparing,
+) -> Result<Family, MetaError> {
+    let (going, family) = (HashSet::new(), Family::default());
+    let mut search = Search { rows, repository, sparing, going, family, spent: 0 };
     for root in roots {
         search.add(*root)?;
     }
@@ -113,6 +131,7 @@ enum Judgement {
 struct Search<'a, R> {
     rows: &'a R,
     repository: RepoId,
+    sparing: Sparing,
     going: HashSet<Digest>,
     family: Family,
     spent: usize,
@@ -180,16 +199,7 @@ impl<R: Read> Search<'_, R> {
                 dependents.push(referenced);
             }
         }
-        let range = KeyRange::prefix(&key);
-        let referrers = rows.scan(&REFERRER, &range, Limit { rows: REFERRERS_AT_ONCE, bytes: BYTES_MAX })?;
-        if let Some((last, _)) = referrers.last()
-            && rows.first(&REFERRER, &range.after_bytes(last))?.is_some()
-        {
-            self.give_up_on(digest);
-        }
-        for (_, row) in referrers {
-            dependents.push(row?.0.2);
-        }
+        self.add_referrers(key, &mut dependents)?;
         for tag in companions(digest) {
             let Some(named) = rows.get(&TAG, &(self.repository, tag.clone()))? else { continue };
             if !self.going.contains(&named.digest) {
@@ -201,12 +211,38 @@ impl<R: Read> Search<'_, R> {
         Ok(dependents)
     }
 
+    /// The referrers of a manifest that have no tag: those with one stay anyway.
+    fn add_referrers(&mut self, key: (RepoId, Digest), found: &mut Vec<Digest>) -> Result<(), MetaError> {
+        let mut range = KeyRange::prefix(&key);
+        let (mut looked_at, most) = (0, found.len() + REFERRERS_AT_ONCE);
+        loop {
+            let page =
+                self.rows.scan(&REFERRER, &range, Limit { rows: REFERRERS_PAGE, bytes: PAGE_BYTES })?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            range = range.after_bytes(last);
+            if looked_at >= OF_ONE_MAX || found.len() >= most {
+                self.give_up_on(key.1);
+                return Ok(());
+            }
+            looked_at += page.len();
+            for (_, row) in page {
+                let ((repository, _, referrer), _) = row?;
+                if self.rows.first(&TAG_OF, &KeyRange::prefix(&(repository, referrer)))?.is_none() {
+                    found.push(referrer);
+                }
+            }
+        }
+    }
+
     fn judge(&self, digest: Digest) -> Result<Judgement, MetaError> {
         let (rows, key) = (self.rows, (self.repository, digest));
         if self.going.contains(&digest) {
             return Ok(Judgement::Gone);
         }
         let Some(manifest) = rows.get(&MANIFEST, &key)? else { return Ok(Judgement::Gone) };
+        if self.sparing == Sparing::Pinned && pins::is_pinned(rows, key)? {
+            return Ok(Judgement::Stays);
+        }
         if self.tags_of(digest)?.iter().any(|tag| !self.family.tags.contains(tag)) {
             return Ok(Judgement::Stays);
         }
@@ -325,24 +361,35 @@ fn is_only_of(
     Ok(users.iter().all(|((_, holder, manifest), ())| *holder == repository && going.contains(manifest)))
 }
 
-/// Goes on with a family of which not all found room; `root` was deleted. Says whether anything went.
+/// Goes on with a family of which not all found room, for which a row of the queue stood at `queued_at_ms`;
+/// `root` was deleted. Says whether anything went.
 pub fn go_on(
     tx: &mut Tx<'_>,
     name: &RepositoryName,
     (repository, root): (RepoId, Digest),
+    queued_at_ms: u64,
     deletion: &Deletion,
 ) -> Result<bool, Error> {
     if tx.contains(&MANIFEST, &(repository, root))? {
         // It was brought back, and with it lives what is left.
         return Ok(false);
     }
-    let family = gather(tx, repository, &[root])?;
+    let mut family = gather(tx, repository, &[root], Sparing::Nothing)?;
+    if family.members.is_empty() && family.tags.is_empty() {
+        // All that is left stays: looking again would find the same.
+        return Ok(false);
+    }
+    let more = std::mem::take(&mut family.unfinished);
     // With it came what went before; what comes later has the same end.
-    let kept = tx.get(&KEPT, &(repository, root))?;
-    let deletion = kept
-        .map_or_else(|| deletion.clone(), |kept| Deletion { due_at_ms: kept.due_at_ms, ..deletion.clone() });
-    let deleted = delete(tx, name, repository, root, &family, &deletion)?;
-    Ok(deleted.manifests > 0 || !deleted.tags.is_empty())
+    let mut deletion = deletion.clone();
+    if let Some(kept) = tx.get(&KEPT, &(repository, root))? {
+        deletion.due_at_ms = kept.due_at_ms;
+    }
+    delete(tx, name, repository, root, &family, &deletion)?;
+    for digest in more {
+        tx.put(&QUEUE, &(queued_at_ms, QueueKind::Family, digest, repository), &())?;
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

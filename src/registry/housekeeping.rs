@@ -20,6 +20,8 @@ impl Registry {
         // A start needs no room; they end later.
         let ended = unless_full(self.end_idle_uploads())?;
         self.unlinked_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+        // A rule that was written wrongly is seen by `gc --dry-run` before it acts.
+        self.retained_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         found.open_sessions = found.open_sessions.saturating_sub(ended);
         Ok(found)
     }
@@ -93,7 +95,9 @@ impl Registry {
             let pauses = self.config().settings.gc_steps_per_sec == 0;
             let steps = if pauses { 0 } else { STEPS_FOR_ROOM };
             let collected = unless_full(self.collect(Round { ends_keeping: true, steps }))?;
-            if pauses || collected == Collected::default() {
+            // What it only looked at makes no room.
+            let nothing = Collected { unfinished: collected.unfinished, ..Collected::default() };
+            if pauses || collected == nothing {
                 break;
             }
         }

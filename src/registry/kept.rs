@@ -214,17 +214,33 @@ pub fn forget(
     Ok(Some((kept, blobs)))
 }
 
-/// Drops a kept manifest for good, and tells the collector of each blob that nothing needs any more; unless a
-/// pin or a deleted index holds it.
-pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), deletion: &Deletion) -> Result<End, Error> {
+/// Drops a kept manifest for good, and tells the collector of each blob that nothing needs any more. Where a
+/// deleted index lists it, that goes before it, and in its place if it may go; where a pin holds it, nothing.
+pub fn drop_for_good(
+    tx: &mut Tx<'_>,
+    key: (RepoId, Digest),
+    ends_keeping: bool,
+    deletion: &Deletion,
+) -> Result<End, Error> {
     let now_ms = deletion.change.now_ms;
     let kept = tx.get(&KEPT, &key)?.expect("a row of the queue stands for a kept manifest");
-    if let Some(until_ms) = held_until(tx, key, now_ms)? {
-        if kept.due_at_ms <= now_ms && until_ms > now_ms {
+    let (repository, mut digest) = key;
+    let mut until_ms = pins::holds(tx, key)?.then_some(now_ms + HELD_MS);
+    while until_ms.is_none() {
+        // What can be brought back is brought back whole: an index goes before what it lists.
+        let index = tx.first(&KEPT_PARENT, &KeyRange::prefix(&(repository, digest)))?;
+        let Some(((_, _, index), ())) = index else { break };
+        let due_at_ms = tx.get(&KEPT, &(repository, index))?.expect("a deleted index is kept").due_at_ms;
+        until_ms = (due_at_ms > now_ms && !ends_keeping).then_some(due_at_ms);
+        digest = index;
+    }
+    if let Some(until_ms) = until_ms {
+        if kept.due_at_ms <= now_ms {
             put_off(tx, key, kept, until_ms)?;
         }
         return Ok(End::Held);
     }
+    let key = (repository, digest);
     let (kept, blobs) = forget(tx, key)?.expect("it was looked at in this transaction");
     let bytes = tx.remove(&MANIFEST_BYTES, &key)?;
     assert!(bytes.is_some_and(|bytes| bytes.0.len() as u64 == kept.manifest.size), "its bytes stay as long");
@@ -241,18 +257,6 @@ pub fn drop_for_good(tx: &mut Tx<'_>, key: (RepoId, Digest), deletion: &Deletion
         links::queue_if_unneeded(tx, blob, loss.clone(), now_ms)?;
     }
     Ok(End::Dropped)
-}
-
-/// Until when a deleted manifest stays whatever its own time is; it is looked at again then.
-fn held_until(rows: &impl Read, key: (RepoId, Digest), now_ms: u64) -> Result<Option<u64>, MetaError> {
-    if pins::holds(rows, key)? {
-        return Ok(Some(now_ms + HELD_MS));
-    }
-    // What can be brought back is brought back whole: an index goes before what it lists.
-    let index = rows.first(&KEPT_PARENT, &KeyRange::prefix(&key))?;
-    let Some(((repository, _, index), ())) = index else { return Ok(None) };
-    let index = rows.get(&KEPT, &(repository, index))?.expect("a deleted index is kept");
-    Ok(Some(index.due_at_ms))
 }
 
 fn put_off(

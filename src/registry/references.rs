@@ -6,7 +6,7 @@ use super::links::{self, Judge};
 use super::usage::Tally;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestReference, RepositoryName, Role};
 use crate::store::records::{ReferenceRecord, Target};
-use crate::store::tables::{MANIFEST, PARENT, REFERENCE};
+use crate::store::tables::{KEPT, MANIFEST, PARENT, REFERENCE};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// A reference with what answers it.
@@ -77,7 +77,10 @@ impl References<'_> {
         let mut missing = Vec::new();
         for reference in self.manifest.references() {
             let target = self.resolve_one(tx, reference)?;
-            let may_lack = !reference.required || (self.sparse && reference.role == Role::Child);
+            let child = (self.repository, reference.descriptor.digest);
+            // One that is deleted and kept is there: it is brought back, and does not count as lacking.
+            let may_lack = !reference.required
+                || (self.sparse && reference.role == Role::Child && !tx.contains(&KEPT, &child)?);
             if target == Target::Absent && !may_lack {
                 let digest = reference.descriptor.digest;
                 missing.push(MissingReference { digest, role: reference.role });

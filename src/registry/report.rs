@@ -1,8 +1,9 @@
 //! What there is and how large it is, as people are shown it.
 
 use super::error::Error;
+use super::family::{self, Sparing};
 use super::usage::Usage;
-use super::{Registry, family, repositories};
+use super::{Registry, repositories};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::records::Target;
 use crate::store::tables::{
@@ -186,7 +187,7 @@ fn untagged_of(rows: &Snapshot, repository: RepoId) -> Result<UntaggedReport, Er
             roots.push(digest);
         }
     }
-    let family = family::gather(rows, repository, &roots)?;
+    let family = family::gather(rows, repository, &roots, Sparing::Nothing)?;
     let frees_bytes = family::freed_bytes(rows, repository, &family)?;
     Ok(UntaggedReport { manifests: roots.len() as u64, frees_bytes })
 }
@@ -205,7 +206,7 @@ fn tags_of(
     let more = page.len() > limit;
     let mut tags = Vec::new();
     for ((_, tag), row) in page.into_iter().take(limit) {
-        let family = family::gather(rows, repository, &[row.digest])?;
+        let family = family::gather(rows, repository, &[row.digest], Sparing::Nothing)?;
         tags.push(TagReport {
             tag: tag.to_string(),
             digest: row.digest,

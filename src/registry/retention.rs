@@ -4,8 +4,9 @@
 //! and can be brought back.
 
 use super::error::Error;
+use super::family::{self, Sparing};
 use super::usage::Usage;
-use super::{Registry, family, pins, tagging};
+use super::{Registry, pins, tagging};
 use crate::config::RepositorySettings;
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::records::Cause;
@@ -65,6 +66,7 @@ impl Registry {
                 // What is found to stay costs no step: there may be any number of it.
                 if let Some(went) = registry.delete_untagged(name, repository, digest, settings)? {
                     deleted += went;
+                    log::info!("a rule deleted {digest} of {name}, which had no tag: {went} manifests");
                     left -= 1;
                 }
             }
@@ -75,7 +77,10 @@ impl Registry {
                         return Ok(());
                     }
                     left -= 1;
-                    deleted += registry.delete_by_rule(name, repository, &judged.image)?;
+                    let went = registry.delete_by_rule(name, repository, &judged.image)?;
+                    let Judged { image, why, .. } = judged;
+                    log::info!("a rule deleted {} of {name}, {why}: {went} manifests", image.digest);
+                    deleted += went;
                 }
             }
             Ok(())
@@ -193,7 +198,7 @@ impl Registry {
             if pins::is_pinned(tx, key)? {
                 return Ok(None);
             }
-            let family = family::gather(tx, repository, &[digest])?;
+            let family = family::gather(tx, repository, &[digest], Sparing::Pinned)?;
             Ok::<_, Error>(Some(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests))
         })
     }
@@ -261,7 +266,7 @@ impl Registry {
                 // The rest goes at the next look.
                 return Ok(0);
             }
-            let family = family::gather(tx, repository, &[digest])?;
+            let family = family::gather(tx, repository, &[digest], Sparing::Pinned)?;
             Ok::<_, Error>(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests)
         })
     }

@@ -7,7 +7,7 @@ use crate::store::tables::{MANIFEST, TAG, TAG_HISTORY, TAG_OF, UNTAGGED};
 use crate::store::{KeyRange, MetaError, Newest, Read, RepoId, Tx};
 
 /// How many rows of a tag's history one change drops at most: more than it writes.
-const DROPPED_AT_ONCE: usize = 16;
+const DROPPED_AT_ONCE: usize = 2;
 
 /// Who changes something, when, and why.
 #[derive(Debug, Clone)]

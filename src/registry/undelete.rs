@@ -23,9 +23,9 @@ impl Registry {
         who: &str,
     ) -> Result<Restored, Error> {
         let change = self.change(who, Cause::Undelete);
-        let was_whole = what.is_none() && self.revive_repository(name)?;
+        let revived = if what.is_none() { self.revive_repository(name)? } else { None };
         let repository = self.known(name)?;
-        let mut restored = Restored::default();
+        let mut restored = Restored { manifests: revived.unwrap_or_default(), ..Restored::default() };
         match what {
             Some(Reference::Digest(digest)) => {
                 self.bring_back_family(name, (repository, *digest), &change, &mut restored)?;
@@ -37,7 +37,7 @@ impl Registry {
                 }
             }
         }
-        if restored == Restored::default() && !was_whole {
+        if restored == Restored::default() {
             return Err(Error::NothingDeleted { repository: name.clone(), reference: what.cloned() });
         }
         Ok(restored)

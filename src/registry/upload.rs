@@ -286,11 +286,17 @@ impl Registry {
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
         let published = self.store.publish(staging, digest, durable, move |tx, file| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
+            if !repositories::is_named(tx, repository)? {
+                // It was deleted meanwhile: no name leads to what would be stored.
+                file.give_up(tx, now_ms)?;
+                return Ok(None);
+            }
             let stored = file.insert_blob(tx, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
-            Ok::<_, Error>(stored)
+            Ok::<_, Error>(Some(stored))
         });
         let stored = published.map_err(|error| self.unless_cancelled(session, error))?;
+        let stored = stored.ok_or(Error::UploadUnknown(session))?;
         if stored == Stored::Healed {
             self.blob_healed(digest, "it was pushed again");
         }

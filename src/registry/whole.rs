@@ -5,15 +5,16 @@
 //! to: a copy gets its name last, a deleted repository has lost it first.
 
 use super::error::Error;
+use super::family::{self, Sparing};
 use super::kept::Deletion;
 use super::tagging::{self, Change};
 use super::usage::{self, Tally, Usage};
-use super::{Registry, family, ids, kept, repositories};
+use super::{Registry, ids, kept, repositories};
 use crate::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, Tag};
 use crate::store::records::{Cause, ManifestRecord, RepositoryRecord, RepositoryState, Target};
 use crate::store::tables::{
     CATALOG, KEPT, MANIFEST, MANIFEST_BYTES, Number, PARENT, PIN, QUEUE, REFERENCE, REFERRER, REPOSITORY,
-    REPOSITORY_BY_NAME, TAG, TAG_HISTORY,
+    REPOSITORY_BY_NAME, TAG, TAG_HISTORY, UPLOAD_OF,
 };
 use crate::store::{KeyRange, QueueKind, Read, RepoId, Tx};
 use std::sync::PoisonError;
@@ -76,8 +77,9 @@ impl Registry {
         })
     }
 
-    /// Gives a deleted repository its name back, if no other has it; says whether there was one.
-    pub(super) fn revive_repository(&self, name: &RepositoryName) -> Result<bool, Error> {
+    /// Gives a deleted repository its name back, if no other has it; says how many manifests are visible with
+    /// that. None: there was none.
+    pub(super) fn revive_repository(&self, name: &RepositoryName) -> Result<Option<u64>, Error> {
         let mut newest: Option<(u64, RepoId)> = None;
         let mut range = KeyRange::all();
         loop {
@@ -88,19 +90,28 @@ impl Registry {
             for (repository, record) in page {
                 if let RepositoryState::Deleted { at_ms, .. } = record.state
                     && record.name == *name
+                    && self.store.read(|rows| holds_something(rows, repository))?
                 {
                     newest = newest.max(Some((at_ms, repository)));
                 }
             }
         }
-        let Some((_, repository)) = newest else { return Ok(false) };
+        let Some((_, repository)) = newest else { return Ok(None) };
         let (name, deletion) = (name.clone(), self.deletion("undelete", Cause::Delete));
         self.store.write(move |tx| {
             tx.lock(repository)?;
+            let record = tx.get(&REPOSITORY, &repository)?;
+            let is_deleted = |record: &RepositoryRecord| {
+                record.name == name && matches!(record.state, RepositoryState::Deleted { .. })
+            };
+            if !record.as_ref().is_some_and(is_deleted) || !holds_something(tx, repository)? {
+                // Somebody else brought it back, or the collector was faster.
+                return Ok(None);
+            }
             expect_free(tx, &name)?;
             detach(tx, &name, &deletion)?;
             attach(tx, repository, &name)?;
-            Ok::<_, Error>(true)
+            Ok::<_, Error>(Some(Usage::of(tx, repository)?.manifests))
         })
     }
 
@@ -173,14 +184,26 @@ impl Registry {
     }
 }
 
+/// Whether a repository has a manifest, visible or deleted.
+fn holds_something(rows: &impl Read, repository: RepoId) -> Result<bool, Error> {
+    let range = KeyRange::prefix(&repository);
+    Ok(rows.first(&MANIFEST, &range)?.is_some() || rows.first(&KEPT, &range)?.is_some())
+}
+
 fn row_of(repository: RepoId, due_at_ms: u64) -> (u64, QueueKind, Digest, RepoId) {
     let none = Digest::from_bytes(Algorithm::Sha256, &[0; 32]).expect("as many bytes as SHA-256 has");
     (due_at_ms, QueueKind::Repository, none, repository)
 }
 
-/// Refuses a name under which something is shown.
+/// Refuses a name under which something is shown, kept, pinned or being pushed.
 fn expect_free(rows: &impl Read, name: &RepositoryName) -> Result<(), Error> {
-    if rows.contains(&CATALOG, name)? { Err(Error::RepositoryExists(name.clone())) } else { Ok(()) }
+    let Some(repository) = repositories::find(rows, name)? else { return Ok(()) };
+    let range = KeyRange::prefix(&repository);
+    let in_use = rows.first(&MANIFEST, &range)?.is_some()
+        || rows.first(&KEPT, &range)?.is_some()
+        || rows.first(&PIN, &range)?.is_some()
+        || rows.first(&UPLOAD_OF, &range)?.is_some();
+    if in_use { Err(Error::RepositoryExists(name.clone())) } else { Ok(()) }
 }
 
 /// Makes a name lead to a repository that has none.
@@ -233,7 +256,7 @@ pub fn take_apart(tx: &mut Tx<'_>, repository: RepoId, deletion: &Deletion) -> R
             tx.put(&QUEUE, &row_of(repository, now_ms), &())?;
             return Ok(true);
         }
-        let family = family::gather(tx, repository, &[digest])?;
+        let family = family::gather(tx, repository, &[digest], Sparing::Nothing)?;
         family::delete(tx, &record.name, repository, digest, &family, &deletion)?;
         tx.put(&QUEUE, &row_of(repository, now_ms), &())?;
         return Ok(true);
@@ -311,6 +334,8 @@ fn copy_tags(
             return Ok(Piece::More(done));
         }
         tagging::set(tx, fresh, &tag, row.digest, change)?;
+        // The rules see the order in which they were pushed.
+        tx.put(&TAG, &(fresh, tag.clone()), &row)?;
         done = Some(tag);
     }
     Ok(if is_last { Piece::Last } else { Piece::More(done) })

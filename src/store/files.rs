@@ -167,14 +167,21 @@ impl NewFile {
             tx.put(&DAMAGED, &(digest, present.session), &DamagedRecord { since_ms: now_ms })?;
             return Ok(Stored::Healed);
         }
-        let tombstone = TombstoneRecord { size: blob.size, since_ms: now_ms };
+        self.give_up(tx, now_ms)?;
+        Ok(Stored::Already)
+    }
+
+    /// Makes this its own tombstone: nothing needs it.
+    pub fn give_up(&self, tx: &mut Tx<'_>, now_ms: u64) -> Result<(), MetaError> {
+        let Location { digest, session } = self.published.location();
+        let tombstone = TombstoneRecord { size: self.size(), since_ms: now_ms };
         tx.put(&TOMBSTONE, &(digest, session), &tombstone)?;
         // The row is dropped by the sweep, after this unlinking was made durable there.
         let file = self.clone();
         tx.after_commit(move || {
-            note("unlinking a second copy", file.dir.unlink_blob(&file.published.location()));
+            note("unlinking what nothing needs", file.dir.unlink_blob(&file.published.location()));
         });
-        Ok(Stored::Already)
+        Ok(())
     }
 }
 

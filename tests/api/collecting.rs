@@ -93,7 +93,7 @@ fn why_something_is_here_is_explained() {
     let never = bytes::digest(b"never pushed");
     gc(&server, &["--explain", &never]).expect_words("not here: never pushed, or collected");
     let data = server.data().to_str().expect("a path in UTF-8");
-    run(&["gc", "--data", data, "--explain", "sha256:none"], &[]).expect_code(1).expect_words("sha256:none");
+    run(&["gc", "--data", data, "--explain", "sha256:none"], &[]).expect_code(2).expect_words("sha256:none");
 }
 
 #[test]

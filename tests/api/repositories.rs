@@ -89,8 +89,8 @@ fn a_repository_is_renamed_copied_and_deleted_without_moving_bytes() {
     assert_eq!((&copied["manifests"], &copied["tags"]), (&1.into(), &1.into()));
     assert_eq!(client.catalog(), ["new", "prod/new"]);
     image.assert_pullable(&client, "prod/new", "v1");
-    command(&server, &["copy", "new", "prod/new"]).expect_code(1).expect_words("already");
-    command(&server, &["repo", "rename", "new", "prod/new"]).expect_code(1).expect_words("already");
+    command(&server, &["copy", "new", "prod/new"]).expect_code(1).expect_words("in use");
+    command(&server, &["repo", "rename", "new", "prod/new"]).expect_code(1).expect_words("in use");
     command(&server, &["repo", "delete", "new"]).expect_code(0);
     client.get("/v2/new/tags/list").expect_error(404, "NAME_UNKNOWN");
     client.assert_blob_status("new", &image.blob_digests()[0], 404);

@@ -39,6 +39,14 @@ fn the_newest_are_kept_and_the_rest_is_told_before_it_goes() {
         (&history["changes"][0]["cause"], &history["changes"][0]["who"]),
         (&"rule".into(), &"rule".into())
     );
+    assert_eq!(
+        answer(&server, &["undelete", "ci/app:v1"])["manifests"],
+        1,
+        "`--now` ends no wait of a rule's"
+    );
+    images[1].assert_pullable(&client, "ci/app", "v1");
+    let log = server.log();
+    assert!(log.contains(&format!("a rule deleted {}", images[1].digest)), "{log}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::oci::Algorithm;
+use crate::registry::Round;
 use crate::registry::scene::{DAY_MS, Scene, digest, image, name};
 use serde_json::json;
 
@@ -137,4 +138,56 @@ fn a_push_of_an_index_brings_its_deleted_children_back() {
     scene.clock.advance_ms(DAY_MS);
     scene.round();
     assert!(scene.is_visible("app", new) && scene.is_linked("app", digest(b"amd64")));
+}
+
+/// The children of a deleted index are due with it, and stand before it in the queue or behind it.
+#[test]
+fn few_steps_at_a_time_get_through_a_large_index() {
+    let scene = Scene::new(|_| {});
+    let children: Vec<Digest> = (0..12_u8).map(|number| scene.push_image("app", "", &[&[number]])).collect();
+    let index = scene.push_index("app", "v1", &children).unwrap();
+    scene.delete("app", index);
+    scene.clock.advance_ms(DAY_MS);
+    let mut manifests = 0;
+    for _ in 0..200 {
+        manifests += scene.registry.collect(Round { ends_keeping: false, steps: 2 }).unwrap().manifests;
+    }
+    assert_eq!(manifests, 13);
+}
+
+/// Nothing more goes of it, and so nothing more is asked.
+#[test]
+fn a_family_of_which_the_rest_stays_is_done_with() {
+    let scene = Scene::new(|_| {});
+    let subject = scene.push_image("app", "v1", &[b"layer"]);
+    let index = scene.push_index("app", "all", &[subject]).unwrap();
+    for number in 0..40 {
+        let mut manifest = image(&[b"layer"]);
+        manifest["subject"] = json!({"mediaType": "text/x", "digest": index, "size": 1});
+        manifest["annotations"] = json!({"number": number.to_string(), "much": "x".repeat(250_000)});
+        let tag = if number % 2 == 0 { format!("kept-{number}") } else { String::new() };
+        scene.push("app", &tag, &manifest).unwrap();
+    }
+    scene.delete("app", index);
+    scene.round();
+    scene.registry.collect_now().unwrap();
+    let referrers = scene.registry.referrers(&name("app"), index, None, None).unwrap();
+    assert!(!referrers.descriptors.is_empty(), "those with a tag stay");
+    let left = scene.registry.repository(&name("app"), None, 100).unwrap();
+    assert_eq!((left.usage.manifests, left.deleted.manifests), (21, 0));
+}
+
+#[test]
+fn nothing_kept_means_that_all_of_a_large_family_goes() {
+    let scene = Scene::new(|config| config.settings.keep_deleted_secs = 0);
+    let subject = scene.push_image("app", "v1", &[b"layer"]);
+    for number in 0..40 {
+        let mut manifest = image(&[b"layer"]);
+        manifest["subject"] = json!({"mediaType": "text/x", "digest": subject, "size": 1});
+        manifest["annotations"] = json!({"number": number.to_string(), "much": "x".repeat(250_000)});
+        scene.push("app", "", &manifest).unwrap();
+    }
+    scene.delete("app", subject);
+    assert_eq!(scene.round().manifests, 41);
+    assert!(!scene.is_stored(digest(b"layer")));
 }

@@ -108,3 +108,17 @@ fn an_image_of_a_kept_index_is_not_counted() {
     assert_eq!(enforce(&scene), 1);
     assert!(!scene.is_visible("ci/app", child));
 }
+
+#[test]
+fn a_rule_takes_no_pinned_child_along() {
+    let scene = with_rule(0, 1, &[]);
+    let child = scene.push_image("ci/app", "", &[b"amd64"]);
+    let other = scene.push_image("ci/app", "", &[b"arm64"]);
+    let index = scene.push_index("ci/app", "v1", &[child, other]).unwrap();
+    scene.registry.pin(&name("ci/app"), &Reference::Digest(child), "pinner").unwrap();
+    scene.clock.advance_ms(1000);
+    scene.push_image("ci/app", "v2", &[b"newer"]);
+    assert_eq!(enforce(&scene), 2);
+    assert!(!scene.is_visible("ci/app", index) && !scene.is_visible("ci/app", other));
+    assert!(scene.is_visible("ci/app", child));
+}

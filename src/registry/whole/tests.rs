@@ -119,3 +119,60 @@ fn a_copy_that_was_not_finished_is_taken_apart() {
     assert_eq!(rows_of(&scene), 1);
     assert!(scene.registry.totals().unwrap().usage.manifests == 2);
 }
+
+/// With the clock of a machine: it goes on while the collector looks.
+#[test]
+fn collecting_at_once_ends_though_a_repository_waits() {
+    let scene = Scene::new(|config| config.settings.keep_deleted_secs = 0);
+    let child = scene.push_image("app", "", &[b"amd64"]);
+    scene.push_index("app", "v1", &[child]).unwrap();
+    let pinned = scene.push_image("other", "v1", &[b"pinned"]);
+    scene.registry.pin(&name("other"), &Reference::Digest(pinned), "pinner").unwrap();
+    scene.delete("other", pinned);
+    scene.registry.delete_repository(&name("app"), "deleter").unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                scene.clock.advance_ms(1);
+                std::thread::yield_now();
+            }
+        });
+        let _ends = crate::registry::scene::Ends(&over);
+        scene.registry.collect_now().unwrap();
+    });
+    assert!(!scene.is_stored(digest(b"amd64")) && scene.is_stored(digest(b"pinned")));
+}
+
+#[test]
+fn a_name_with_something_behind_it_is_not_free() {
+    let scene = Scene::new(|_| {});
+    let deleted = scene.push_image("taken", "v1", &[b"deleted"]);
+    scene.delete("taken", deleted);
+    scene.push_image("app", "v1", &[b"layer"]);
+    let upload = scene.registry.start_upload(&name("pushed"), Algorithm::Sha256, 0).unwrap();
+    for other in ["taken", "pushed"] {
+        let renamed = scene.registry.rename_repository(&name("app"), &name(other));
+        assert!(matches!(renamed, Err(Error::RepositoryExists(_))), "{other}");
+        let copied = scene.registry.copy_repository(&name("app"), &name(other), "copier");
+        assert!(matches!(copied, Err(Error::RepositoryExists(_))), "{other}");
+    }
+    scene.registry.delete_repository(&name("pushed"), "deleter").unwrap();
+    let finished = scene.registry.finish_upload(upload, digest(b""));
+    assert!(matches!(finished, Err(Error::UploadUnknown(_))), "no name leads there");
+    assert_eq!(scene.undelete("taken", "v1").unwrap().manifests, 1);
+}
+
+#[test]
+fn a_copy_has_the_order_of_its_original() {
+    let scene = Scene::new(|_| {});
+    scene.push_image("app", "old", &[b"old"]);
+    let pushed_at_ms = scene.clock.now_ms();
+    scene.clock.advance_ms(DAY_MS);
+    scene.push_image("app", "new", &[b"new"]);
+    scene.clock.advance_ms(DAY_MS);
+    scene.registry.copy_repository(&name("app"), &name("copy"), "copier").unwrap();
+    let copy = scene.registry.repository(&name("copy"), None, 9).unwrap();
+    let times: Vec<u64> = copy.tag_list.iter().map(|tag| tag.pushed_at_ms).collect();
+    assert_eq!(times, [pushed_at_ms + DAY_MS, pushed_at_ms]);
+}
