@@ -4,7 +4,7 @@
 use super::error::Error;
 use crate::oci::Digest;
 use crate::store::records::Target;
-use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, REFERENCE, TAG};
+use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, REFERENCE, REPOSITORY, TAG};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +72,22 @@ impl Usage {
     pub fn of_all(rows: &impl Read) -> Result<Self, MetaError> {
         let all = Self::read(rows, Quantity::of_all)?;
         Ok(Self { own_bytes: all.blob_bytes, ..all })
+    }
+
+    /// The sum of what is on record for the repositories; that of blobs, which they share, is left out.
+    pub fn sum(rows: &impl Read) -> Result<Self, Error> {
+        let mut sum = Self::default();
+        let mut range = KeyRange::all();
+        while let Some(page) = some(rows.page(&REPOSITORY, &range, PAGE_ROWS)?) {
+            for (repository, _) in &page {
+                let usage = Self::of(rows, *repository)?;
+                sum.manifests += usage.manifests;
+                sum.manifest_bytes += usage.manifest_bytes;
+                sum.tags += usage.tags;
+            }
+            range = range.after(&page[page.len() - 1].0);
+        }
+        Ok(sum)
     }
 
     fn read(rows: &impl Read, name: impl Fn(Quantity) -> String) -> Result<Self, MetaError> {

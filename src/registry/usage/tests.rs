@@ -37,3 +37,23 @@ fn shared_bytes_are_nobodys_own() {
     scene.delete("one", one);
     assert_eq!(usage(&scene, "one").blob_bytes, 8);
 }
+
+#[test]
+fn a_number_that_is_wrong_is_found() {
+    let scene = Scene::new(|_| {});
+    scene.push_image("app", "v1", &[b"layer"]);
+    let repository = {
+        let rows = scene.registry.store.snapshot().unwrap();
+        repositories::find(&rows, &name("app")).unwrap().unwrap()
+    };
+    for counter in [Quantity::Tags.of_all(), Quantity::OwnBytes.of_repository(repository)] {
+        let add = |delta| {
+            let counter = counter.clone();
+            scene.registry.store.write(move |tx| Ok::<_, Error>(tx.add(&counter, delta)?)).unwrap();
+        };
+        add(1);
+        let violations = scene.violations(false);
+        assert!(violations.len() == 1 && violations[0].starts_with("I11"), "{counter}: {violations:?}");
+        add(-1);
+    }
+}

@@ -14,6 +14,7 @@ use crate::store::{KeyRange, QueueKind, Read, RepoId, Snapshot};
 pub fn check(check: &mut Check<'_>) {
     check_kept(check);
     check_untagged(check);
+    check_totals(check);
     scan(check, &TAG, PAGE, |rows, report, (repository, tag), row| {
         let newest = rows.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())))?;
         let after = newest.and_then(|(_, newest)| newest.after).map(|after| after.digest);
@@ -42,6 +43,20 @@ pub fn check(check: &mut Check<'_>) {
         });
         Ok(())
     });
+}
+
+/// The registry's numbers against those of its repositories. The numbers are few: one snapshot has them all.
+fn check_totals(check: &mut Check<'_>) {
+    let totals = check.look(|rows| {
+        let (all, sum) = (Usage::of_all(rows)?, Usage::sum(rows)?);
+        Ok((all, Usage { blobs: all.blobs, blob_bytes: all.blob_bytes, own_bytes: all.own_bytes, ..sum }))
+    });
+    match totals {
+        Ok((all, sum)) => check.report.expect(all == sum, "I11", || {
+            format!("the repositories together have {sum:?}, on record for the registry is {all:?}")
+        }),
+        Err(error) => check.report.absorb("the registry's numbers", Err(error)),
+    }
 }
 
 fn check_kept(check: &mut Check<'_>) {
