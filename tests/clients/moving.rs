@@ -15,8 +15,8 @@ fn documented(old: &str, new: &str) -> String {
     let section = text.split("\nMoving off").nth(1).expect("a section on moving");
     let block = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
     let block = block.expect("commands in it");
-    assert_eq!((block.matches("OLD:5000").count(), block.matches("127.0.0.1:5001").count()), (2, 1));
-    block.replace("OLD:5000", old).replace("127.0.0.1:5001", new)
+    assert_eq!((block.matches("OLD:5000").count(), block.matches("127.0.0.1:5000").count()), (2, 1));
+    block.replace("127.0.0.1:5000", new).replace("OLD:5000", old)
 }
 
 #[test]
