@@ -1,5 +1,6 @@
 //! How commands show things to people.
 
+pub use crate::registry::rfc3339 as time;
 use serde_json::Value;
 use std::fmt;
 use std::io::Write;
@@ -7,13 +8,6 @@ use std::io::Write;
 /// Prints a line, as far as somebody reads it.
 pub fn print(words: fmt::Arguments<'_>) {
     drop(writeln!(std::io::stdout(), "{words}"));
-}
-
-/// A time: UTC, to the second (RFC 3339).
-#[must_use]
-pub fn time(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
 }
 
 /// A size with the unit that suits it, to three digits.

@@ -3,8 +3,9 @@
 use super::app::Call;
 use super::error::ApiError;
 use super::query::next_link;
-use super::reply::{blocking, rfc3339};
+use super::reply::blocking;
 use crate::oci::{RepositoryName, Tag, media_type};
+use crate::registry::rfc3339;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::{Value, json};

@@ -88,10 +88,3 @@ pub fn upload_location(name: &RepositoryName, session: SessionId) -> String {
 pub fn upload_range(offset: u64) -> String {
     format!("0-{}", offset.saturating_sub(1))
 }
-
-/// A time as people and programs read it: UTC, to the second (RFC 3339).
-#[must_use]
-pub fn rfc3339(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
-}

@@ -6,11 +6,11 @@
 
 use super::Registry;
 use super::error::Error;
-use super::links;
 use super::verify::VerifyReport;
+use super::{links, repositories};
 use crate::oci::{Digest, Hasher, SessionId};
 use crate::store::records::{BlobRecord, ScrubRecord};
-use crate::store::tables::{BLOB, BLOB_USER, DAMAGED, PARENT, REPOSITORY, SCRUB, TAG_OF};
+use crate::store::tables::{BLOB, BLOB_USER, DAMAGED, PARENT, SCRUB, TAG_OF};
 use crate::store::{BlobFile, Damage, KeyRange, MetaError, Read, RepoId, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -49,9 +49,8 @@ pub fn needing(rows: &impl Read, blob: Digest) -> Result<Vec<Needing>, MetaError
     users
         .into_iter()
         .map(|((_, repository, manifest), ())| {
-            let name = rows.get(&REPOSITORY, &repository)?.map(|record| record.name.to_string());
             Ok(Needing {
-                repository: name.unwrap_or_else(|| format!("repository {:x}", repository.0)),
+                repository: repositories::shown_name(rows, repository)?,
                 manifest: manifest.to_string(),
                 tags: tags_leading_to(rows, repository, manifest)?,
             })

@@ -1,7 +1,7 @@
 //! Why a digest is still here, when and why it will go, or why it went.
 
 use super::error::Error;
-use super::{Registry, gone};
+use super::{Registry, gone, repositories};
 use crate::oci::Digest;
 use crate::store::records::GoneRecord;
 use crate::store::tables::{
@@ -131,7 +131,7 @@ fn explain_blob(rows: &Snapshot, digest: Digest) -> Result<Explanation, Error> {
         found.needed_by.push(reached(rows, repository, manifest)?);
     }
     for ((_, repository), lease) in rows.page(&LEASE, &range, NAMED)? {
-        let repository = name_of(rows, repository)?;
+        let repository = repositories::shown_name(rows, repository)?;
         found.leases.push(Lease { repository, ends_at_ms: lease.ends_at_ms });
     }
     for ((_, repository, manifest), ()) in rows.page(&KEPT_USER, &range, NAMED)? {
@@ -143,7 +143,7 @@ fn explain_blob(rows: &Snapshot, digest: Digest) -> Result<Explanation, Error> {
 fn kept(rows: &Snapshot, repository: RepoId, manifest: Digest) -> Result<Option<Kept>, Error> {
     let Some(mut kept) = rows.get(&KEPT, &(repository, manifest))? else { return Ok(None) };
     kept.tags.truncate(NAMED);
-    let repository = name_of(rows, repository)?;
+    let repository = repositories::shown_name(rows, repository)?;
     Ok(Some(Kept { repository, manifest, tags: kept.tags, due_at_ms: kept.due_at_ms }))
 }
 
@@ -151,8 +151,12 @@ fn kept(rows: &Snapshot, repository: RepoId, manifest: Digest) -> Result<Option<
 fn reached(rows: &Snapshot, repository: RepoId, manifest: Digest) -> Result<Reached, Error> {
     let mut from: HashMap<Digest, Option<Digest>> = HashMap::from([(manifest, None)]);
     let mut next = VecDeque::from([manifest]);
-    let mut found =
-        Reached { repository: name_of(rows, repository)?, manifest, through: Vec::new(), tags: Vec::new() };
+    let mut found = Reached {
+        repository: repositories::shown_name(rows, repository)?,
+        manifest,
+        through: Vec::new(),
+        tags: Vec::new(),
+    };
     while let Some(digest) = next.pop_front() {
         found.tags = tags_of(rows, repository, digest)?;
         if !found.tags.is_empty() {
@@ -180,11 +184,6 @@ fn reached(rows: &Snapshot, repository: RepoId, manifest: Digest) -> Result<Reac
         }
     }
     Ok(found)
-}
-
-fn name_of(rows: &Snapshot, repository: RepoId) -> Result<String, Error> {
-    let record = rows.get(&REPOSITORY, &repository)?;
-    Ok(record.map_or_else(|| format!("repository {:x}", repository.0), |record| record.name.to_string()))
 }
 
 fn tags_of(rows: &Snapshot, repository: RepoId, manifest: Digest) -> Result<Vec<String>, Error> {

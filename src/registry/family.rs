@@ -96,7 +96,8 @@ pub fn gather(
     let (going, family) = (HashSet::new(), Family::default());
     let mut search = Search { rows, repository, sparing, going, family, spent: 0 };
     for root in roots {
-        search.add(*root)?;
+        // There is room for one, whatever it has.
+        search.add(*root, usize::MAX)?;
     }
     let mut next = roots.to_vec();
     let mut refused = Vec::new();
@@ -109,7 +110,9 @@ pub fn gather(
         let asked = candidates.len();
         for (of, candidate) in candidates {
             match search.judge(candidate)? {
-                Judgement::Goes if search.add_if_room(candidate)? => next.push(candidate),
+                Judgement::Goes if search.add(candidate, BYTES_MAX.saturating_sub(search.spent))? => {
+                    next.push(candidate);
+                }
                 Judgement::Goes => search.give_up_on(of),
                 Judgement::Stays => refused.push((of, candidate)),
                 Judgement::Gone => {}
@@ -144,28 +147,19 @@ impl<R: Read> Search<'_, R> {
         }
     }
 
-    /// Adds a manifest with its tags, if it is visible.
-    fn add(&mut self, digest: Digest) -> Result<(), MetaError> {
+    /// Adds a manifest with its tags, if it is visible and its rows are not more than `room`. Says whether it
+    /// did.
+    fn add(&mut self, digest: Digest, room: usize) -> Result<bool, MetaError> {
         let key = (self.repository, digest);
-        let Some(manifest) = self.rows.get(&MANIFEST, &key)? else { return Ok(()) };
-        if self.going.insert(digest) {
-            let tags = self.tags_of(digest)?;
-            self.spent += self.cost(key, &manifest, &tags)?;
-            self.family.tags.retain(|tag| !tags.contains(tag));
-            self.family.members.push(Member { digest, tags });
-        }
-        Ok(())
-    }
-
-    /// Adds a manifest that is visible if one transaction has room for its rows.
-    fn add_if_room(&mut self, digest: Digest) -> Result<bool, MetaError> {
-        let key = (self.repository, digest);
-        let manifest = self.rows.get(&MANIFEST, &key)?.expect("it was judged");
-        let cost = self.cost(key, &manifest, &self.tags_of(digest)?)?;
-        if self.spent + cost > BYTES_MAX {
+        let Some(manifest) = self.rows.get(&MANIFEST, &key)? else { return Ok(false) };
+        let tags = self.tags_of(digest)?;
+        let cost = self.cost(key, &manifest, &tags)?;
+        if cost > room || !self.going.insert(digest) {
             return Ok(false);
         }
-        self.add(digest)?;
+        self.spent += cost;
+        self.family.tags.retain(|tag| !tags.contains(tag));
+        self.family.members.push(Member { digest, tags });
         Ok(true)
     }
 

@@ -1,14 +1,12 @@
 //! Remembering for a while why something went, for the one who asks.
 
 use super::kept::Deletion;
+use super::links::NO_REPOSITORY;
 use crate::oci::Digest;
 use crate::store::records::{GoneRecord, Loss};
 use crate::store::tables::{GONE, QUEUE};
-use crate::store::{MetaError, QueueKind, Read, RepoId, Tx};
+use crate::store::{MetaError, QueueKind, Read, Tx};
 use serde_json::{Value, json};
-
-/// The queue's place of a repository in rows that have none.
-const NO_REPOSITORY: RepoId = RepoId(0);
 
 /// Notes what a blob lost last, before the collector looks at it.
 pub fn will_go(tx: &mut Tx<'_>, digest: Digest, loss: Loss) -> Result<(), MetaError> {

@@ -11,7 +11,7 @@ use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
 use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// The queue's place of a repository in rows that have none.
-const NO_REPOSITORY: RepoId = RepoId(0);
+pub const NO_REPOSITORY: RepoId = RepoId(0);
 
 /// How a lease is judged.
 #[derive(Debug, Clone, Copy)]

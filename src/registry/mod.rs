@@ -48,7 +48,7 @@ pub use crate::store::{
     connect_control,
 };
 pub use blob::{CheckedBlob, OpenBlob};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, rfc3339};
 pub use collect::{Collected, Round};
 pub use condition::{Condition, Digests};
 pub use damage::Needing;

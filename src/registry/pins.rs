@@ -7,12 +7,9 @@ use super::error::Error;
 use super::{Registry, manifest, repositories};
 use crate::oci::{Digest, Reference, RepositoryName};
 use crate::store::records::PinRecord;
-use crate::store::tables::{KEPT, KEPT_PARENT, PIN, REPOSITORY};
+use crate::store::tables::{KEPT, KEPT_PARENT, PIN};
 use crate::store::{KeyRange, MetaError, Read, RepoId};
 use std::collections::HashSet;
-
-/// How many rows are read in one snapshot.
-const PAGE_ROWS: usize = 512;
 
 /// How many manifests are asked whether a pin on them holds another.
 const ASKED_MAX: usize = 1000;
@@ -97,16 +94,11 @@ impl Registry {
     /// Every pin.
     pub fn pins(&self) -> Result<Vec<Pin>, Error> {
         let mut pins = Vec::new();
-        let mut range = KeyRange::all();
-        loop {
-            let rows = self.store.snapshot()?;
-            let page = rows.page(&PIN, &range, PAGE_ROWS)?;
-            let Some((last, _)) = page.last() else { return Ok(pins) };
-            range = range.after(last);
-            for ((repository, digest), record) in page {
-                let repository = rows.get(&REPOSITORY, &repository)?.map(|record| record.name.to_string());
-                pins.push(Pin { repository: repository.unwrap_or_default(), digest, record });
-            }
-        }
+        self.pages(&PIN, |rows, (repository, digest), record| {
+            let repository = repositories::shown_name(rows, repository)?;
+            pins.push(Pin { repository, digest, record });
+            Ok(())
+        })?;
+        Ok(pins)
     }
 }

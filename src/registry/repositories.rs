@@ -39,6 +39,12 @@ pub fn create(
     Ok(())
 }
 
+/// How a repository is called where it is told of; one that is gone by its number.
+pub fn shown_name(rows: &impl Read, repository: RepoId) -> Result<String, MetaError> {
+    let record = rows.get(&REPOSITORY, &repository)?;
+    Ok(record.map_or_else(|| format!("repository {:x}", repository.0), |record| record.name.to_string()))
+}
+
 /// Whether the repository is found by its name.
 pub fn is_named(rows: &impl Read, repository: RepoId) -> Result<bool, MetaError> {
     Ok(rows.get(&REPOSITORY, &repository)?.is_some_and(|record| record.state == RepositoryState::Named))

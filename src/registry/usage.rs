@@ -7,7 +7,7 @@ use crate::store::records::Target;
 use crate::store::tables::{BLOB, BLOB_USER, MANIFEST, REFERENCE, REPOSITORY, TAG};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// How many rows are read at once.
 const PAGE_ROWS: usize = 1024;
@@ -108,7 +108,7 @@ impl Usage {
     /// Counts what a repository has, row by row: what is on record has to be the same.
     pub fn recount(rows: &impl Read, repository: RepoId) -> Result<Self, Error> {
         let mut usage = Self::default();
-        let mut needed = BTreeSet::new();
+        let mut needed = HashSet::new();
         let mut range = KeyRange::prefix(&repository);
         while let Some(page) = some(rows.page(&MANIFEST, &range, PAGE_ROWS)?) {
             for (key, manifest) in &page {
@@ -116,13 +116,13 @@ impl Usage {
                 usage.manifest_bytes += manifest.size;
                 for ((_, _, referenced), row) in rows.page(&REFERENCE, &KeyRange::prefix(key), usize::MAX)? {
                     if row.target == Target::Blob {
-                        needed.insert((referenced.algorithm().id(), referenced.bytes().to_vec(), referenced));
+                        needed.insert(referenced);
                     }
                 }
             }
             range = range.after(&page[page.len() - 1].0);
         }
-        for (_, _, blob) in needed {
+        for blob in needed {
             usage.blobs += 1;
             let size = rows.get(&BLOB, &blob)?.map_or(0, |row| row.size);
             usage.blob_bytes += size;

@@ -81,21 +81,15 @@ impl Registry {
     /// that. None: there was none.
     pub(super) fn revive_repository(&self, name: &RepositoryName) -> Result<Option<u64>, Error> {
         let mut newest: Option<(u64, RepoId)> = None;
-        let mut range = KeyRange::all();
-        loop {
-            let page =
-                self.store.read(|rows| Ok::<_, Error>(rows.page(&REPOSITORY, &range, PAGE_ROWS)?))?;
-            let Some((last, _)) = page.last() else { break };
-            range = range.after(last);
-            for (repository, record) in page {
-                if let RepositoryState::Deleted { at_ms, .. } = record.state
-                    && record.name == *name
-                    && self.store.read(|rows| holds_something(rows, repository))?
-                {
-                    newest = newest.max(Some((at_ms, repository)));
-                }
+        self.pages(&REPOSITORY, |rows, repository, record| {
+            if let RepositoryState::Deleted { at_ms, .. } = record.state
+                && record.name == *name
+                && holds_something(rows, repository)?
+            {
+                newest = newest.max(Some((at_ms, repository)));
             }
-        }
+            Ok(())
+        })?;
         let Some((_, repository)) = newest else { return Ok(None) };
         let (name, deletion) = (name.clone(), self.deletion("undelete", Cause::Delete));
         self.store.write(move |tx| {
