@@ -23,6 +23,8 @@
 //!   file is unlinked only after that, and a tombstone is replayed until it is gone.
 //! - I10: a blob is linked in a repository while a visible manifest there references it or a live lease names
 //!   it.
+//! - I11: every size and count that is shown as that of a repository or the registry changes in the
+//!   transaction that changes what it counts.
 
 pub mod auth;
 pub mod blobs;
