@@ -1,71 +1,36 @@
 //! What a caller may do.
 
+use super::action::{Action, ActionError, Actions};
 use std::fmt;
-
-/// A kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Reading: manifests, blobs, tags, referrers, the catalog.
-    Pull,
-    /// Writing: uploads, mounts, manifests, tags. Giving up one's own upload is part of it.
-    Push,
-    /// Deleting manifests, tags and blobs.
-    Delete,
-}
-
-impl Action {
-    const ALL: [Self; 3] = [Self::Pull, Self::Push, Self::Delete];
-
-    /// The word for it in `--anonymous`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "push",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// A word that is no action.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no action: expected a list such as pull or pull,push,delete")]
-pub struct AccessError(String);
 
 /// What everybody may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    anonymous: Vec<Action>,
+    anonymous: Actions,
 }
 
 impl Access {
     /// Everything is allowed: right where only this machine can call.
     #[must_use]
     pub fn everything() -> Self {
-        Self { anonymous: Action::ALL.to_vec() }
+        Self { anonymous: Actions::ALL }
     }
 
     /// Reads a list such as `pull,push,delete`.
-    pub fn parse(list: &str) -> Result<Self, AccessError> {
-        let action = |word: &str| Action::ALL.into_iter().find(|action| action.word() == word.trim());
-        let anonymous = list
-            .split(',')
-            .map(|word| action(word).ok_or_else(|| AccessError(word.trim().to_owned())))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { anonymous })
+    pub fn parse(list: &str) -> Result<Self, ActionError> {
+        Actions::parse(list).map(|anonymous| Self { anonymous })
     }
 
     /// Whether a caller without credentials may do it.
     #[must_use]
     pub fn allows(&self, action: Action) -> bool {
-        self.anonymous.contains(&action)
+        self.anonymous.has(action)
     }
 }
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.anonymous.iter().map(|action| action.word()).collect();
-        f.write_str(&words.join(","))
+        self.anonymous.fmt(f)
     }
 }
 

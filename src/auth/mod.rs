@@ -2,5 +2,9 @@
 //! the start.
 
 mod access;
+mod action;
+mod principal;
 
-pub use access::{Access, AccessError, Action};
+pub use access::Access;
+pub use action::{Action, ActionError, Actions};
+pub use principal::{Principal, Robot};
