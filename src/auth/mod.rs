@@ -3,7 +3,10 @@
 
 mod access;
 mod action;
+pub mod bearer;
+pub mod credentials;
 mod principal;
+pub mod scope;
 
 pub use access::Access;
 pub use action::{Action, ActionError, Actions};
