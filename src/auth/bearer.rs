@@ -1,4 +1,4 @@
-//! Bearer tokens: signed by this registry, for this registry (RFC 7519, EdDSA).
+//! Bearer tokens: signed by this registry, for this registry (RFC 7519, `EdDSA`).
 //!
 //! A token says who its holder is, which scopes it is for and until when. It never says what the holder may
 //! do: that is decided by the policy at each request, so that no right outlives its rule. It carries a mark

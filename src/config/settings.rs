@@ -148,6 +148,24 @@ settings! {
     /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
     /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
     Live free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
+    /// Threads that check passwords; 0: half as many as there are processors.
+    Restart password_threads: 0, 0, 64;
+    /// Passwords that may wait to be checked; who comes when there are more is asked to try again.
+    Restart password_queue_max: 1, 64, 10_000;
+    /// Seconds for which a password that was found right is not checked again. One that is changed counts at
+    /// once.
+    Live password_cache_secs: 0, 60, 3600;
+    /// Passwords that are remembered so.
+    Live password_cache_max: 0, 10_000, 1_000_000;
+    /// Wrong logins of one address after which nothing more from there is checked until
+    /// `failed_logins_secs` are over.
+    Live failed_logins_max: 1, 20, 1_000_000;
+    /// Seconds for which wrong logins are counted.
+    Live failed_logins_secs: 1, 60, DAY_SECS;
+    /// Milliseconds that the answer to a wrong login waits at most: each one of an address waits longer.
+    Live failed_login_delay_max_ms: 0, 2000, 60_000;
+    /// Bytes that a request for a token may have.
+    Live token_request_max_bytes: KIB, 64 * KIB, MIB;
     /// Seconds between two looks for idle uploads and for what is due to be collected.
     Live housekeeping_secs: 1, 10, DAY_SECS;
 }

@@ -15,6 +15,7 @@ mod blobs;
 mod body;
 mod conditions;
 mod extensions;
+mod login;
 mod manifests;
 mod metrics;
 mod probes;

@@ -1,0 +1,4 @@
+//! Who makes a request.
+
+mod failures;
+mod passwords;

@@ -1,0 +1,201 @@
+//! Checking passwords without letting that hold up anything else.
+//!
+//! A check takes tens of milliseconds of a processor by design, so the checks have threads of their own, few
+//! and of low priority, and a queue with an end. What was found right is remembered for a short time, under a
+//! keyed hash of the password and of the stored hash it fits: a password that was changed is another entry.
+
+use crate::config::Settings;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How much the threads give way to others: the most they can.
+const NICENESS: i32 = 19;
+
+/// What became of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password is right.
+    Right,
+    /// It is wrong.
+    Wrong,
+    /// Too many wait already: it was not looked at.
+    Busy,
+}
+
+type Check = Box<dyn FnOnce() -> bool + Send>;
+
+struct Job {
+    check: Check,
+    reply: oneshot::Sender<bool>,
+}
+
+/// Passwords that were found right, by keyed hash, each with when that is forgotten.
+struct Remembered {
+    key: [u8; 32],
+    entries: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+/// The threads that check passwords, and what they found.
+pub struct Passwords {
+    queue: SyncSender<Job>,
+    remembered: Remembered,
+}
+
+impl Passwords {
+    /// Starts the threads.
+    pub fn start(settings: &Settings) -> std::io::Result<Self> {
+        let count = |setting: u64| usize::try_from(setting).expect("a number of checks is far below 2^32");
+        let (queue, jobs) = sync_channel(count(settings.password_queue_max));
+        let threads = match count(settings.password_threads) {
+            0 => std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1)),
+            threads => threads,
+        };
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..threads {
+            let jobs = Arc::clone(&jobs);
+            std::thread::Builder::new().name("password".into()).spawn(move || work(&jobs))?;
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default() } })
+    }
+
+    /// Whether the password fits the stored hash was found out a short time ago.
+    pub fn is_remembered(&self, stored: &str, password: &str) -> bool {
+        let now = Instant::now();
+        let entries = self.remembered.entries();
+        entries.get(&self.remembered.entry(stored, password)).is_some_and(|&until| now < until)
+    }
+
+    /// Remembers that the password fits the stored hash.
+    pub fn remember(&self, stored: &str, password: &str, settings: &Settings) {
+        let now = Instant::now();
+        let max = usize::try_from(settings.password_cache_max).unwrap_or(usize::MAX);
+        let mut entries = self.remembered.entries();
+        if entries.len() >= max {
+            entries.retain(|_, &mut until| now < until);
+        }
+        // Where that was not enough, somebody is checked once more.
+        if entries.len() < max {
+            let until = now + Duration::from_secs(settings.password_cache_secs);
+            entries.insert(self.remembered.entry(stored, password), until);
+        }
+    }
+
+    /// Checks, when a thread is free for it.
+    pub async fn check(&self, check: impl FnOnce() -> bool + Send + 'static) -> Verdict {
+        let (reply, answer) = oneshot::channel();
+        match self.queue.try_send(Job { check: Box::new(check), reply }) {
+            Ok(()) => match answer.await {
+                Ok(true) => Verdict::Right,
+                // A check that panicked found nothing right.
+                Ok(false) | Err(_) => Verdict::Wrong,
+            },
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Verdict::Busy,
+        }
+    }
+}
+
+impl Remembered {
+    /// The key is before all else and never told, so nobody can say what an entry would be.
+    fn entry(&self, stored: &str, password: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.key);
+        hash.update((stored.len() as u64).to_be_bytes());
+        hash.update(stored);
+        hash.update(password);
+        hash.finalize().into()
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Instant>> {
+        // Every change is one operation: a panic cannot leave it half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    // For the calling thread alone, as Linux has it. Where it is not allowed, it is done without.
+    drop(rustix::process::setpriority_process(None, NICENESS));
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { check, reply }) = job else { return };
+        // Whoever asked may have gone: then nothing needs to be found out.
+        if reply.is_closed() {
+            continue;
+        }
+        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+        drop(reply.send(right.unwrap_or(false)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::mpsc::channel;
+    use std::task::{Context, Waker};
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        actix_web::rt::System::new().block_on(future)
+    }
+
+    /// A look at a future that cannot be ready yet.
+    fn begin(future: std::pin::Pin<&mut impl Future<Output = Verdict>>) {
+        assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    fn passwords(queue: u64) -> Passwords {
+        let settings = Settings { password_threads: 1, password_queue_max: queue, ..Settings::default() };
+        Passwords::start(&settings).unwrap()
+    }
+
+    #[test]
+    fn a_check_is_answered_and_a_panic_is_no_yes() {
+        let passwords = passwords(1);
+        assert_eq!(block_on(passwords.check(|| true)), Verdict::Right);
+        assert_eq!(block_on(passwords.check(|| false)), Verdict::Wrong);
+        assert_eq!(block_on(passwords.check(|| panic!("of a test"))), Verdict::Wrong);
+        assert_eq!(block_on(passwords.check(|| true)), Verdict::Right);
+    }
+
+    #[test]
+    fn the_queue_has_an_end() {
+        let passwords = passwords(1);
+        let (go, wait) = channel::<()>();
+        let (began, begins) = channel::<()>();
+        let slow = passwords.check(move || {
+            began.send(()).unwrap();
+            wait.recv().is_ok()
+        });
+        let mut slow = pin!(slow);
+        begin(slow.as_mut());
+        begins.recv().unwrap();
+        let mut second = pin!(passwords.check(|| true));
+        begin(second.as_mut());
+        assert_eq!(block_on(passwords.check(|| true)), Verdict::Busy);
+        go.send(()).unwrap();
+        assert_eq!(block_on(slow), Verdict::Right);
+        assert_eq!(block_on(second), Verdict::Right);
+    }
+
+    #[test]
+    fn only_what_fits_together_is_remembered() {
+        let passwords = passwords(1);
+        let settings = Settings::default();
+        passwords.remember("$hash", "right", &settings);
+        assert!(passwords.is_remembered("$hash", "right"));
+        assert!(!passwords.is_remembered("$hash", "wrong"));
+        assert!(!passwords.is_remembered("$other", "right"), "the password was changed");
+        assert!(!passwords.is_remembered("$hashr", "ight"));
+        passwords.remember("$short", "right", &Settings { password_cache_secs: 0, ..Settings::default() });
+        assert!(!passwords.is_remembered("$short", "right"));
+        let full = Settings { password_cache_max: 1, ..Settings::default() };
+        passwords.remember("$more", "right", &full);
+        assert!(!passwords.is_remembered("$more", "right"));
+    }
+}
