@@ -4,10 +4,10 @@
 //! There is nothing else to ask and nothing that remembers an answer.
 
 use super::error::Error;
-use super::{gone, repositories};
-use crate::oci::Digest;
-use crate::store::records::{BlobRecord, LeaseRecord, Loss};
-use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
+use super::gone;
+use crate::oci::{Digest, RepositoryName};
+use crate::store::records::{BlobRecord, LeaseRecord, Loss, RepositoryState};
+use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, REPOSITORY, UPLOAD_OF};
 use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// The queue's place of a repository in rows that have none.
@@ -67,11 +67,22 @@ fn is_leased(
     }
 }
 
-/// A repository in which the blob is linked, if any.
-pub fn any_holder(rows: &impl Read, digest: Digest, now_ms: u64) -> Result<Option<RepoId>, MetaError> {
+/// A repository in which the blob is linked and whose name `may` be one of, if any.
+pub fn any_holder(
+    rows: &impl Read,
+    digest: Digest,
+    now_ms: u64,
+    may: impl Fn(&RepositoryName) -> bool,
+) -> Result<Option<RepoId>, MetaError> {
+    let is_one = |repository| {
+        let record = rows.get(&REPOSITORY, &repository)?;
+        Ok::<_, MetaError>(
+            record.is_some_and(|record| record.state == RepositoryState::Named && may(&record.name)),
+        )
+    };
     let mut range = KeyRange::prefix(&digest);
     while let Some(((_, repository, _), ())) = rows.first(&BLOB_USER, &range)? {
-        if repositories::is_named(rows, repository)? {
+        if is_one(repository)? {
             return Ok(Some(repository));
         }
         let Some(next) = repository.0.checked_add(1) else { break };
@@ -80,9 +91,7 @@ pub fn any_holder(rows: &impl Read, digest: Digest, now_ms: u64) -> Result<Optio
     // Ended leases stay until they are collected, so there may be some before a live one.
     let mut range = KeyRange::prefix(&digest);
     while let Some(((_, repository), _)) = rows.first(&LEASE, &range)? {
-        if is_leased(rows, repository, digest, now_ms, Judge::ToTheEnd)?
-            && repositories::is_named(rows, repository)?
-        {
+        if is_leased(rows, repository, digest, now_ms, Judge::ToTheEnd)? && is_one(repository)? {
             return Ok(Some(repository));
         }
         range = range.after(&(digest, repository));

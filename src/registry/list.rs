@@ -3,9 +3,13 @@
 use super::Registry;
 use super::error::Error;
 use super::repositories;
+use super::view::{Everything, Sight};
 use crate::oci::{RepositoryName, Tag};
 use crate::store::tables::{CATALOG, TAG};
-use crate::store::{KeyRange, Read};
+use crate::store::{KeyRange, MetaError, Read};
+
+/// How many names are read at once.
+const SCANNED_ROWS: usize = 1000;
 
 /// A part of a list, and whether more follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +53,41 @@ impl Registry {
         last: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<Page<RepositoryName>, Error> {
-        self.store.read(|rows| {
-            let range = last.map_or_else(KeyRange::all, |last| KeyRange::all().after(last));
-            let rows = rows.page(&CATALOG, &range, limit + 1)?;
-            Ok(Page::of(rows.into_iter().map(|(name, ())| name).collect(), limit))
-        })
+        self.catalog_of(last, limit, &Everything)
     }
+
+    /// The same of what is seen.
+    pub(super) fn catalog_of(
+        &self,
+        last: Option<&RepositoryName>,
+        limit: usize,
+        sight: &dyn Sight,
+    ) -> Result<Page<RepositoryName>, Error> {
+        self.store.read(|rows| Ok(Page::of(seen_names(rows, last, limit + 1, sight)?, limit)))
+    }
+}
+
+/// The first `count` names of the catalog behind `last` that are seen. What cannot be seen is not read as far
+/// as `sight` knows where it ends.
+pub fn seen_names(
+    rows: &impl Read,
+    last: Option<&RepositoryName>,
+    count: usize,
+    sight: &dyn Sight,
+) -> Result<Vec<RepositoryName>, MetaError> {
+    let mut range = last.map_or_else(KeyRange::all, |last| KeyRange::all().after(last));
+    let mut seen = Vec::new();
+    let Some(first) = sight.seek(last.map_or("", RepositoryName::as_str)) else { return Ok(seen) };
+    range.start = range.start.max(first.into_bytes());
+    // A page of none has nothing behind it either.
+    while seen.len() < count {
+        let page = rows.page(&CATALOG, &range, SCANNED_ROWS.min(count))?;
+        let Some((behind, ())) = page.last().cloned() else { break };
+        seen.extend(page.into_iter().map(|(name, ())| name).filter(|name| sight.sees(name)));
+        range = range.after(&behind);
+        let Some(next) = sight.seek(behind.as_str()) else { break };
+        range.start = range.start.max(next.into_bytes());
+    }
+    seen.truncate(count);
+    Ok(seen)
 }

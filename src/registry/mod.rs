@@ -41,6 +41,7 @@ mod undelete;
 mod upload;
 mod usage;
 mod verify;
+mod view;
 mod whole;
 
 pub use crate::store::{
@@ -70,6 +71,7 @@ pub use scrub::{Scrub, Scrubbed};
 pub use upload::{Upload, UploadStatus};
 pub use usage::Usage;
 pub use verify::{Checks, Counts, Progress, VerifyReport, Violation};
+pub use view::{Everything, Sight, View};
 pub use whole::Copied;
 
 use crate::config::Config;

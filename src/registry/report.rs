@@ -3,11 +3,12 @@
 use super::error::Error;
 use super::family::{self, Sparing};
 use super::usage::Usage;
-use super::{Registry, repositories};
+use super::view::{Everything, Sight};
+use super::{Registry, list, repositories};
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::records::Target;
 use crate::store::tables::{
-    BLOB, BLOB_USER, CATALOG, KEPT, LEASE, MANIFEST, REFERENCE, REPOSITORY_BY_NAME, TAG, UNTAGGED,
+    BLOB, BLOB_USER, KEPT, LEASE, MANIFEST, REFERENCE, REPOSITORY_BY_NAME, TAG, UNTAGGED,
 };
 use crate::store::{KeyRange, Read, RepoId, STORED_BYTES, Snapshot};
 use serde::Serialize;
@@ -102,12 +103,21 @@ impl Registry {
         last: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<(Vec<RepositoryRow>, bool), Error> {
+        self.repositories_of(last, limit, &Everything)
+    }
+
+    /// The same of what is seen.
+    pub(super) fn repositories_of(
+        &self,
+        last: Option<&RepositoryName>,
+        limit: usize,
+        sight: &dyn Sight,
+    ) -> Result<(Vec<RepositoryRow>, bool), Error> {
         self.store.read(|rows| {
-            let range = last.map_or_else(KeyRange::all, |last| KeyRange::all().after(last));
-            let page = rows.page(&CATALOG, &range, limit + 1)?;
-            let more = page.len() > limit;
+            let names = list::seen_names(rows, last, limit + 1, sight)?;
+            let more = names.len() > limit;
             let mut found = Vec::new();
-            for (name, ()) in page.into_iter().take(limit) {
+            for name in names.into_iter().take(limit) {
                 let number = rows.get(&REPOSITORY_BY_NAME, &name)?;
                 let number = number.expect("what the catalog lists is found by its name (I3)");
                 let usage = Usage::of(rows, RepoId(number.0))?;
