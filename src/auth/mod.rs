@@ -3,7 +3,10 @@
 
 mod access;
 mod action;
+pub mod htpasswd;
+pub mod password;
 mod principal;
+pub mod secret;
 
 pub use access::Access;
 pub use action::{Action, ActionError, Actions};

@@ -70,6 +70,14 @@ pub const TEXTS: &[TextSetting] = &[
                   may do everything where only this machine can call; elsewhere nothing starts.",
         reload: Reload::Live,
     },
+    TextSetting {
+        name: "htpasswd",
+        default: None,
+        example: "/etc/wharfinger/htpasswd",
+        meaning: "A file with more users: lines of name and hash, as `htpasswd -B` writes them. It is read \
+                  again when it changes. Where the ledger has a user of the same name, that one counts.",
+        reload: Reload::Live,
+    },
 ];
 
 /// A configuration that was checked.
@@ -83,6 +91,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// What callers without credentials may do, as it was written.
     pub anonymous: Option<String>,
+    /// A file with more users.
+    pub htpasswd: Option<PathBuf>,
     /// The numbers.
     pub settings: Settings,
     /// The settings of repositories.
@@ -97,6 +107,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
             metrics_listen: None,
             anonymous: None,
+            htpasswd: None,
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
             sources: BTreeMap::new(),
@@ -161,6 +172,7 @@ impl Config {
             "listen" => Some(self.listen.to_string()),
             "metrics_listen" => self.metrics_listen.map(|address| address.to_string()),
             "anonymous" => self.anonymous.clone(),
+            "htpasswd" => self.htpasswd.as_ref().map(|path| path.display().to_string()),
             _ => None,
         }
     }
@@ -266,6 +278,10 @@ impl Config {
                 }
             }
             "anonymous" => self.anonymous = Some(value.to_owned()),
+            "htpasswd" if value.is_empty() => {
+                return Err(refuse(key, value, source, "expected the path of a file"));
+            }
+            "htpasswd" => self.htpasswd = Some(PathBuf::from(value)),
             other => unreachable!("{other} is listed in TEXTS and set here"),
         }
         self.sources.insert(text.name, source);

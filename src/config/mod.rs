@@ -12,6 +12,7 @@ mod print;
 mod repository;
 mod settings;
 mod source;
+mod watched;
 
 pub use error::ConfigError;
 pub use file::Written;
@@ -23,3 +24,4 @@ pub use print::example;
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
 pub use settings::{Reload, SETTINGS, Setting, Settings};
 pub use source::Source;
+pub use watched::{WATCHED_FILE_MAX_BYTES, WatchedFile, WatchedFileError};

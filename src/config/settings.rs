@@ -148,6 +148,17 @@ settings! {
     /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
     /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
     Live free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
+    /// Seconds for which a Bearer token is accepted after it was handed out.
+    Live token_life_secs: 60, 3600, DAY_SECS;
+    /// Seconds for which a refresh token is accepted after it was handed out.
+    Live refresh_token_life_secs: 60, 30 * DAY_SECS, YEAR_SECS;
+    /// Seconds after which a new key signs Bearer tokens. Those before it are kept for as long as something
+    /// that they signed is accepted.
+    Live signing_key_secs: 3600, 30 * DAY_SECS, 10 * YEAR_SECS;
+    /// Seconds between two times that the last use of a robot's token is written to the ledger.
+    Live token_use_write_secs: 1, 60, DAY_SECS;
+    /// Seconds for which a robot's token is still listed after it expired. Until then its name is in use.
+    Live expired_token_keep_secs: 0, 30 * DAY_SECS, YEAR_SECS;
     /// Seconds between two looks for idle uploads and for what is due to be collected.
     Live housekeeping_secs: 1, 10, DAY_SECS;
 }

@@ -4,7 +4,9 @@
 //! migration with the old type frozen beside it.
 
 use super::codec::Record;
-use crate::oci::{Algorithm, Digest, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId};
+use crate::oci::{
+    Algorithm, Digest, Hidden, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId, UserName,
+};
 use serde::{Deserialize, Serialize};
 
 macro_rules! records {
@@ -32,6 +34,9 @@ records! {
     GoneRecord = 1;
     DamagedRecord = 1;
     ScrubRecord = 1;
+    UserRecord = 1;
+    AccessTokenRecord = 1;
+    SigningKeyRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -359,6 +364,48 @@ pub struct ScrubRecord {
     pub after: Digest,
 }
 
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// What the password is checked against, as a PHC string.
+    pub hash: Hidden<String>,
+    /// When the user was added.
+    pub created_at_ms: u64,
+    /// When the password was last set.
+    pub changed_at_ms: u64,
+    /// Since when the user may not log in; none: may.
+    pub disabled_at_ms: Option<u64>,
+}
+
+/// The token of a robot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenRecord {
+    /// The robot's name.
+    #[serde(with = "as_text")]
+    pub name: UserName,
+    /// The SHA-256 of the secret. That is random, so nothing slower is needed.
+    pub hash: Hidden<[u8; 32]>,
+    /// Patterns of the repositories it may do something to.
+    pub repositories: Vec<String>,
+    /// What it may do there, in the words of the configuration.
+    pub can: Vec<String>,
+    /// When it was made.
+    pub created_at_ms: u64,
+    /// From when on it is not accepted; none: never.
+    pub expires_at_ms: Option<u64>,
+    /// When it was last used, to about a minute.
+    pub last_used_at_ms: Option<u64>,
+    /// Who made it.
+    pub who: String,
+}
+
+/// A key that Bearer tokens are signed with (Ed25519).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyRecord {
+    /// What the pair of keys is made of (RFC 8032, section 5.1.5).
+    pub seed: Hidden<[u8; 32]>,
+}
+
 /// How types of `oci` stand in records: by their stable text or number, so that the ledger does not depend on
 /// how their module happens to define them.
 mod as_text {
@@ -375,6 +422,12 @@ mod as_text {
     }
 
     impl Text for crate::oci::RepositoryName {
+        fn of(text: &str) -> Result<Self, String> {
+            Self::parse(text).map_err(|error| error.to_string())
+        }
+    }
+
+    impl Text for crate::oci::UserName {
         fn of(text: &str) -> Result<Self, String> {
             Self::parse(text).map_err(|error| error.to_string())
         }

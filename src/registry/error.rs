@@ -1,5 +1,6 @@
 //! Everything the registry refuses or fails at. `http::error` has the one table of what clients see of it.
 
+use super::accounts::AccountError;
 use crate::oci::{Digest, ManifestError, Reference, RepositoryName, Role, SessionId, Tag};
 use crate::store::{MetaError, StoreError};
 
@@ -210,6 +211,9 @@ pub enum Error {
         /// What it named.
         digest: Digest,
     },
+    /// An account is not as it would have to be.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// Ledger or files failed, or there is no room.
     #[error(transparent)]
     Store(#[from] StoreError),

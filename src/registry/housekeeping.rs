@@ -19,6 +19,7 @@ impl Registry {
         let mut found = self.store.recover()?;
         // A start needs no room; they end later.
         let ended = unless_full(self.end_idle_uploads())?;
+        self.load_accounts()?;
         self.unlinked_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         // A rule that was written wrongly is seen by `gc --dry-run` before it acts.
         self.retained_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
@@ -46,7 +47,15 @@ impl Registry {
                  {files} files"
             );
         }
+        unless_full(self.keep_accounts())?;
         Ok((collected.unfinished || more) && steps > 0)
+    }
+
+    /// Writes when tokens were used, drops expired ones, and changes the keys that sign.
+    fn keep_accounts(&self) -> Result<(), Error> {
+        self.write_due_token_uses()?;
+        self.drop_expired_tokens()?;
+        self.rotate_signing_keys()
     }
 
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.

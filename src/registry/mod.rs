@@ -3,6 +3,7 @@
 //! One file a verb. Everything here is plain blocking code over [`Store`]: a request reads one snapshot or
 //! makes one write, and each rule is decided inside of it.
 
+mod accounts;
 mod blob;
 mod clock;
 mod collect;
@@ -47,6 +48,7 @@ pub use crate::store::{
     Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
+pub use accounts::{AccountError, Book, NewToken, SigningKey, Token, TokenEntry, User, UserEntry};
 pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock, rfc3339};
 pub use collect::{Collected, Round};
@@ -87,6 +89,7 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Config>>,
     live: LiveUploads,
+    accounts: accounts::Accounts,
     /// The copies of repositories that are being made.
     copying: Mutex<HashSet<RepoId>>,
     /// When collected files were last unlinked.
@@ -112,6 +115,7 @@ impl Registry {
             clock,
             config: RwLock::new(Arc::new(config)),
             live: LiveUploads::default(),
+            accounts: accounts::Accounts::default(),
             copying: Mutex::default(),
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
@@ -133,6 +137,12 @@ impl Registry {
     /// Puts another configuration in force. What runs goes on with the one it began with.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// The time as the registry knows it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// The store below, for what builds large registries.

@@ -4,15 +4,15 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
-    ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
-    TombstoneRecord, UploadRecord,
+    AccessTokenRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord,
+    PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord,
+    SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 16 {
+    match kind % 19 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -28,7 +28,10 @@ pub fn check(bytes: &[u8]) {
         12 => one::<PinRecord>(bytes),
         13 => one::<DamagedRecord>(bytes),
         14 => one::<ScrubRecord>(bytes),
-        _ => one::<GoneRecord>(bytes),
+        15 => one::<GoneRecord>(bytes),
+        16 => one::<UserRecord>(bytes),
+        17 => one::<AccessTokenRecord>(bytes),
+        _ => one::<SigningKeyRecord>(bytes),
     }
 }
 
@@ -45,7 +48,9 @@ fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
     use wharfinger::meta::records::{Cause, Loss, RepositoryState, TaggedRecord, Target};
-    use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
+    use wharfinger::oci::{
+        Algorithm, Digest, Hidden, ManifestKind, RepositoryName, Role, SessionId, UserName,
+    };
 
     let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
     let descriptor = format!("{{\"mediaType\":\"text/x\",\"digest\":\"{digest}\",\"size\":0}}");
@@ -88,6 +93,22 @@ pub fn samples() -> Vec<Vec<u8>> {
         started_at_ms: 1 << 40,
         touched_at_ms: 1 << 41,
     };
+    let user = UserRecord {
+        hash: Hidden::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
+        created_at_ms: 1 << 40,
+        changed_at_ms: 1 << 41,
+        disabled_at_ms: Some(1 << 42),
+    };
+    let token = AccessTokenRecord {
+        name: UserName::parse("builder").expect("a name"),
+        hash: Hidden::new([7; 32]),
+        repositories: vec!["team/**".to_owned()],
+        can: vec!["pull".to_owned(), "push".to_owned()],
+        created_at_ms: 1 << 40,
+        expires_at_ms: Some(1 << 41),
+        last_used_at_ms: None,
+        who: "local".to_owned(),
+    };
     let name = RepositoryName::parse("team/app").expect("a name");
     let records = [
         SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
@@ -106,6 +127,9 @@ pub fn samples() -> Vec<Vec<u8>> {
         DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
         ScrubRecord { after: digest }.to_bytes(),
         gone.to_bytes(),
+        user.to_bytes(),
+        token.to_bytes(),
+        SigningKeyRecord { seed: Hidden::new([7; 32]) }.to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }

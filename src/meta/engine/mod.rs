@@ -77,11 +77,17 @@ pub enum TableId {
     Scrub,
     /// What went for good, and why.
     Gone,
+    /// Users.
+    User,
+    /// Tokens of robots.
+    AccessToken,
+    /// Keys that sign Bearer tokens.
+    SigningKey,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -111,6 +117,9 @@ impl TableId {
         Self::Damaged,
         Self::Scrub,
         Self::Gone,
+        Self::User,
+        Self::AccessToken,
+        Self::SigningKey,
     ];
 
     /// The table's stable name.
@@ -146,6 +155,9 @@ impl TableId {
             Self::Damaged => "damaged",
             Self::Scrub => "scrub",
             Self::Gone => "gone",
+            Self::User => "user",
+            Self::AccessToken => "access_token",
+            Self::SigningKey => "signing_key",
         }
     }
 
