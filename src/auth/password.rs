@@ -17,7 +17,8 @@ pub const PASSWORD_MIN_CHARACTERS: usize = 8;
 /// The most bytes that a new password may have.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
-/// The greatest cost of bcrypt that is accepted: at 14 a check takes about a second, and each step doubles it.
+/// The greatest cost of bcrypt that is accepted: at 14 a check takes about a second, and each step doubles
+/// it.
 pub const BCRYPT_COST_MAX: u32 = 14;
 
 /// The least cost that bcrypt has.
@@ -188,7 +189,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "(\\$2[aby]\\$(0[4-6]|[0-9+]{2})\\$.{0,60}|\\$argon2id\\$.{0,60}|.{0,80})") {
+        fn no_text_makes_it_panic(
+            text in "(\\$2[aby]\\$(0[4-6]|[0-9+]{2})\\$.{0,60}|\\$argon2id\\$.{0,60}|.{0,80})"
+        ) {
             let _ = (is_argon2id(&text), bcrypt_cost(&text));
         }
     }

@@ -119,7 +119,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_the_only_one_of_its_secret_or_none(text in "(wfr_[0-9a-f]{16}_[A-Za-z0-9_-]{42,44}|.{0,80})") {
+        fn any_text_is_the_only_one_of_its_secret_or_none(
+            text in "(wfr_[0-9a-f]{16}_[A-Za-z0-9_-]{42,44}|.{0,80})"
+        ) {
             if let Some((id, secret)) = parse(&text) {
                 proptest::prop_assert_eq!(super::text(id, &secret), text);
             }

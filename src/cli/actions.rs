@@ -1,6 +1,7 @@
 //! What commands can have done to the repositories of a directory: by the server that has it open, or by the
 //! command itself.
 
+use super::accounts::{self, AccountAction};
 use super::control::{self, Answer, Request};
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
@@ -43,6 +44,8 @@ pub enum Action {
     RenameRepository(String, String),
     /// Copy one.
     CopyRepository(String, String),
+    /// Something to users or tokens.
+    Account(AccountAction),
 }
 
 impl Action {
@@ -50,6 +53,7 @@ impl Action {
     const fn only_looks(&self) -> bool {
         match self {
             Self::TagHistory(..) | Self::Pins | Self::Repositories(_) | Self::Repository(..) => true,
+            Self::Account(action) => action.only_looks(),
             Self::Undelete(..)
             | Self::TagRestore(..)
             | Self::Pin(..)
@@ -122,6 +126,7 @@ fn perform_quietly(registry: &Registry, action: &Action) -> Result<Value, String
                 registry.copy_repository(&repository(from)?, &repository(to)?, WHO).map_err(words)?;
             Ok(json!({"manifests": copied.manifests, "tags": copied.tags}))
         }
+        Action::Account(action) => accounts::perform(registry, action, WHO),
     }
 }
 
@@ -197,20 +202,33 @@ pub fn split(text: &str) -> Result<(String, Option<String>), String> {
 
 /// Has the server that runs on the directory do it, or does it here where none does. Shows the answer as JSON
 /// or by `show`.
-pub fn run(data: &DataArguments, action: Result<Action, String>, json: bool, show: fn(&Value)) -> ExitCode {
+pub fn run(
+    data: &DataArguments,
+    action: Result<Action, String>,
+    json: bool,
+    show: impl FnOnce(&Value),
+) -> ExitCode {
+    match done(data, action) {
+        Ok(report) if json => say!("{report}"),
+        Ok(report) => show(&report),
+        Err(code) => return code,
+    }
+    ExitCode::SUCCESS
+}
+
+/// Has it done, and hands back the answer. Where there is none, it is said why.
+pub fn done(data: &DataArguments, action: Result<Action, String>) -> Result<Value, ExitCode> {
     let inputs = data.config.inputs(&[("data", "--data", &data.data)]);
     let answer = action.and_then(|action| config::load(&inputs).and_then(|config| ask(config, action)));
     match answer {
-        Ok(Answer::Report(report)) if json => say!("{report}"),
-        Ok(Answer::Report(report)) => show(&report),
+        Ok(Answer::Report(report)) => Ok(report),
         Ok(Answer::Failed(words)) => {
             eprintln!("wharfinger: {words}");
-            return ExitCode::from(FOUND_WRONG);
+            Err(ExitCode::from(FOUND_WRONG))
         }
-        Ok(_) => return wrong_use("the running server answers something else: is it of another version?"),
-        Err(words) => return wrong_use(&words),
+        Ok(_) => Err(wrong_use("the running server answers something else: is it of another version?")),
+        Err(words) => Err(wrong_use(&words)),
     }
-    ExitCode::SUCCESS
 }
 
 fn ask(config: Config, action: Action) -> Result<Answer, String> {

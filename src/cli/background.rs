@@ -43,6 +43,8 @@ impl Background {
                 let outcome = registry.keep_house();
                 busy = outcome.inspect_err(|error| report("housekeeping", error)).unwrap_or(false);
             }
+            let written = registry.write_token_uses();
+            written.inspect_err(|error| report("noting when tokens were used", error)).ok();
         })
     }
 

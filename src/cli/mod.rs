@@ -8,20 +8,25 @@ macro_rules! say {
     };
 }
 
+mod accounts;
 mod actions;
 mod background;
 mod config;
 mod control;
 mod gc;
 mod healthcheck;
+mod htpasswd;
 mod logging;
 mod pin;
+mod prompt;
 mod reload;
 mod repo;
 mod serve;
 mod tag;
 mod text;
+mod token;
 mod undelete;
+mod user;
 mod verify;
 
 use crate::config::Config;
@@ -65,6 +70,10 @@ enum Command {
     Repo(repo::Arguments),
     /// Copy a repository under another name, without moving a byte of its blobs
     Copy(repo::Two),
+    /// Add users and change their passwords
+    User(user::Arguments),
+    /// Make tokens for programs, and end them
+    Token(token::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
     /// Check a configuration, or print an example of one
@@ -99,6 +108,8 @@ pub fn run() -> ExitCode {
         Command::Pin(arguments) => pin::run(&arguments),
         Command::Repo(arguments) => repo::run(&arguments),
         Command::Copy(arguments) => repo::copy(&arguments),
+        Command::User(arguments) => user::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }

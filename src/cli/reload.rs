@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration is read again, and what can change while the registry serves, changes.
 
-use super::config;
+use super::{config, htpasswd};
 use crate::config::{Config, Inputs, Reload};
 use crate::http::app::State;
 
@@ -20,6 +20,7 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
     let next: Config = read.reloaded_over(&running);
     // Judged by the address that is listened on, not by one that the file may name for the next start.
     let access = config::access(&next)?;
+    htpasswd::open(&next)?;
     state.set_access(access);
     state.registry.set_config(next);
     let told = changes.into_iter().map(|(key, before, after, reload)| match reload {

@@ -2,7 +2,7 @@
 
 use super::background::Background;
 use super::reload::reload;
-use super::{DataArguments, config, control, open_store, reachable, wrong_use};
+use super::{DataArguments, config, control, htpasswd, open_store, reachable, wrong_use};
 use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::{Audience, State};
@@ -82,6 +82,7 @@ fn survive_file_limit() -> std::io::Result<()> {
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let access = config::access(&config)?;
+    let users = htpasswd::open(&config)?;
     // The address first: a start that cannot have it leaves nothing on the disk.
     let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
     let listener = bind("listen", config.listen)?;
@@ -90,6 +91,9 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");
+    if let Some(users) = &users {
+        htpasswd::warn_of_names_in_both(users.path(), &users.get(), &registry.accounts());
+    }
     let config = registry.config();
     Ok(Prepared { listener, watched, registry: Arc::new(registry), access, config })
 }

@@ -60,8 +60,8 @@ impl Stamp {
 enum Seen {
     /// Its stamp when it was read, and whether it was settled then.
     Read(Stamp, bool),
-    /// It could not be looked at, for this reason.
-    Unseen(String),
+    /// It could not be read, for this reason. That is tried again each time.
+    Unread(String),
 }
 
 type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>;
@@ -84,7 +84,7 @@ impl<T> WatchedFile<T> {
     ) -> Result<Self, WatchedFileError> {
         let refuse = |reason| WatchedFileError { path: path.to_path_buf(), reason };
         let (stamp, content) = read(path).map_err(refuse)?;
-        let value = parse(&content).map_err(refuse)?;
+        let value = content.and_then(|content| parse(&content)).map_err(refuse)?;
         let seen = Seen::Read(stamp, stamp.is_settled(SystemTime::now()));
         let state = RwLock::new((seen, Arc::new(value)));
         Ok(Self { path: path.to_path_buf(), parse: Box::new(parse), state, reading: Mutex::new(()) })
@@ -118,9 +118,8 @@ impl<T> WatchedFile<T> {
     }
 
     fn is_current(&self, seen: &Seen, now: SystemTime) -> bool {
-        match (seen, stamp(&self.path)) {
+        match (seen, fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata))) {
             (Seen::Read(read, settled), Ok(stamp)) => *read == stamp && (*settled || !stamp.is_settled(now)),
-            (Seen::Unseen(before), Err(reason)) => *before == reason,
             _ => false,
         }
     }
@@ -129,28 +128,25 @@ impl<T> WatchedFile<T> {
         let path = self.path.display();
         let (next, value) = match read(&self.path) {
             Err(reason) => {
-                log::error!("{path}: {reason}; what it said before stays in force");
-                // A file that is there and cannot be opened is not opened again and again.
-                let unseen = || Seen::Unseen(reason.clone());
-                (stamp(&self.path).map_or_else(|_| unseen(), |stamp| Seen::Read(stamp, true)), before)
+                let next = Seen::Unread(reason);
+                if next != *seen
+                    && let Seen::Unread(reason) = &next
+                {
+                    log::error!("{path}: {reason}; what it said before stays in force");
+                }
+                (next, before)
             }
             Ok((stamp, content)) => {
-                let next = Seen::Read(stamp, stamp.is_settled(now));
                 let is_another = !matches!(seen, Seen::Read(read, _) if *read == stamp);
-                match (self.parse)(&content) {
-                    Ok(value) => {
-                        if is_another {
-                            log::info!("{path} was read again");
-                        }
-                        (next, Arc::new(value))
+                let value = content.and_then(|content| (self.parse)(&content));
+                match &value {
+                    Ok(_) if is_another => log::info!("{path} was read again"),
+                    Err(reason) if is_another => {
+                        log::error!("{path}: {reason}; what it said before stays in force");
                     }
-                    Err(reason) => {
-                        if is_another {
-                            log::error!("{path}: {reason}; what it said before stays in force");
-                        }
-                        (next, before)
-                    }
+                    _ => {}
                 }
+                (Seen::Read(stamp, stamp.is_settled(now)), value.map_or(before, Arc::new))
             }
         };
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = (next, Arc::clone(&value));
@@ -173,20 +169,13 @@ impl<T> std::fmt::Debug for WatchedFile<T> {
     }
 }
 
-fn stamp(path: &Path) -> Result<Stamp, String> {
-    fs::metadata(path).map(|metadata| Stamp::of(&metadata)).map_err(|error| cannot_be_read(&error))
-}
-
-fn cannot_be_read(error: &std::io::Error) -> String {
-    format!("it cannot be read: {error}")
-}
-
-/// Reads a file, with the stamp that it had before.
-fn read(path: &Path) -> Result<(Stamp, Vec<u8>), String> {
-    let words = |error: std::io::Error| cannot_be_read(&error);
+/// Reads a file: the stamp that it had before, and its content, or why that is not looked at.
+fn read(path: &Path) -> Result<(Stamp, Result<Vec<u8>, String>), String> {
+    let words = |error: std::io::Error| format!("it cannot be read: {error}");
     // Before it is opened: that would wait for ever for the other end of a pipe.
-    if !fs::metadata(path).map_err(words)?.is_file() {
-        return Err("it is no file".to_owned());
+    let metadata = fs::metadata(path).map_err(words)?;
+    if !metadata.is_file() {
+        return Ok((Stamp::of(&metadata), Err("it is no file".to_owned())));
     }
     let file = File::open(path).map_err(words)?;
     // What is written meanwhile gives it another one.
@@ -194,9 +183,10 @@ fn read(path: &Path) -> Result<(Stamp, Vec<u8>), String> {
     let mut content = Vec::new();
     file.take(WATCHED_FILE_MAX_BYTES + 1).read_to_end(&mut content).map_err(words)?;
     if content.len() as u64 > WATCHED_FILE_MAX_BYTES {
-        return Err(format!("it has more than {WATCHED_FILE_MAX_BYTES} bytes: is it the right file?"));
+        let reason = format!("it has more than {WATCHED_FILE_MAX_BYTES} bytes: is it the right file?");
+        return Ok((stamp, Err(reason)));
     }
-    Ok((stamp, content))
+    Ok((stamp, Ok(content)))
 }
 
 #[cfg(test)]

@@ -248,12 +248,11 @@ impl From<Error> for ApiError {
             Error::TooManyTags { max, .. } => {
                 refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported).with_detail(json!({"max": max}))
             }
-            // Only commands change accounts.
-            Error::Account(_) => refuse(StatusCode::BAD_REQUEST, Code::Unsupported),
             // Docker tries a 5xx again and again; the disk is as full the next time.
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
-            Error::Store(StoreError::Full) => refuse(StatusCode::FORBIDDEN, Code::Denied),
+            // The second is for commands alone.
+            Error::Store(StoreError::Full) | Error::Account(_) => refuse(StatusCode::FORBIDDEN, Code::Denied),
             Error::Store(StoreError::Reopened) => {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown).with_header(header::RETRY_AFTER, "1")
             }

@@ -1,8 +1,9 @@
 //! Who there is: users with passwords, robots with tokens, and the keys that Bearer tokens are signed with.
 //!
-//! All of it is rows. Who is asked at each request is the [`Book`]: the rows of one committed state in memory,
-//! which nothing else copies. A change is committed and the book read again before the change returns, and
-//! changes wait for each other: so who was disabled is refused by every request that begins afterwards.
+//! All of it is rows. Who is asked at each request is the [`Book`]: the rows of one committed state in
+//! memory, which nothing else copies. A change is committed and the book read again before the change
+//! returns, and changes wait for each other: so who was disabled is refused by every request that begins
+//! afterwards.
 //!
 //! Passwords and secrets do not come here: only what they are checked against does.
 

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
 mod blob_ranges;
 mod blobs;
 mod collecting;

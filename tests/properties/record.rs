@@ -48,9 +48,7 @@ fn one<R: Value + PartialEq + Debug>(bytes: &[u8]) {
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
     use wharfinger::meta::records::{Cause, Loss, RepositoryState, TaggedRecord, Target};
-    use wharfinger::oci::{
-        Algorithm, Digest, Hidden, ManifestKind, RepositoryName, Role, SessionId, UserName,
-    };
+    use wharfinger::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, SessionId};
 
     let (digest, session) = (Digest::of(Algorithm::Sha256, b""), SessionId::from_bytes([0xab; 16]));
     let descriptor = format!("{{\"mediaType\":\"text/x\",\"digest\":\"{digest}\",\"size\":0}}");
@@ -93,22 +91,6 @@ pub fn samples() -> Vec<Vec<u8>> {
         started_at_ms: 1 << 40,
         touched_at_ms: 1 << 41,
     };
-    let user = UserRecord {
-        hash: Hidden::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
-        created_at_ms: 1 << 40,
-        changed_at_ms: 1 << 41,
-        disabled_at_ms: Some(1 << 42),
-    };
-    let token = AccessTokenRecord {
-        name: UserName::parse("builder").expect("a name"),
-        hash: Hidden::new([7; 32]),
-        repositories: vec!["team/**".to_owned()],
-        can: vec!["pull".to_owned(), "push".to_owned()],
-        created_at_ms: 1 << 40,
-        expires_at_ms: Some(1 << 41),
-        last_used_at_ms: None,
-        who: "local".to_owned(),
-    };
     let name = RepositoryName::parse("team/app").expect("a name");
     let records = [
         SchemaRecord { version: 3, cursor: vec![1, 2, 3] }.to_bytes(),
@@ -127,9 +109,31 @@ pub fn samples() -> Vec<Vec<u8>> {
         DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
         ScrubRecord { after: digest }.to_bytes(),
         gone.to_bytes(),
-        user.to_bytes(),
-        token.to_bytes(),
-        SigningKeyRecord { seed: Hidden::new([7; 32]) }.to_bytes(),
-    ];
+    ]
+    .into_iter()
+    .chain(accounts());
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
+}
+
+#[cfg(test)]
+fn accounts() -> [Vec<u8>; 3] {
+    use wharfinger::oci::{Hidden, UserName};
+
+    let user = UserRecord {
+        hash: Hidden::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
+        created_at_ms: 1 << 40,
+        changed_at_ms: 1 << 41,
+        disabled_at_ms: Some(1 << 42),
+    };
+    let token = AccessTokenRecord {
+        name: UserName::parse("builder").expect("a name"),
+        hash: Hidden::new([7; 32]),
+        repositories: vec!["team/**".to_owned()],
+        can: vec!["pull".to_owned(), "push".to_owned()],
+        created_at_ms: 1 << 40,
+        expires_at_ms: Some(1 << 41),
+        last_used_at_ms: None,
+        who: "local".to_owned(),
+    };
+    [user.to_bytes(), token.to_bytes(), SigningKeyRecord { seed: Hidden::new([7; 32]) }.to_bytes()]
 }

@@ -33,9 +33,10 @@ impl Default for Decoys {
 }
 
 impl Decoys {
-    /// Does the work of checking a password of somebody who has a hash of one of these kinds, and says nothing
-    /// of it: the name is unknown. The kinds are those that [`crate::auth::htpasswd::Htpasswd::hash_kinds`]
-    /// and the ledger have, such as `$2y$10`, in any order and any number of times.
+    /// Does the work of checking a password of somebody who has a hash of one of these kinds, and says
+    /// nothing of it: the name is unknown. The kinds are those that
+    /// [`crate::auth::htpasswd::Htpasswd::hash_kinds`] and the ledger have, such as `$2y$10`, in any order
+    /// and any number of times.
     pub fn waste<'a>(&self, name: &str, password: &[u8], kinds: impl IntoIterator<Item = &'a str>) {
         let decoy = self.pick(name, kinds).and_then(decoy_of);
         let decoy = decoy.as_deref().unwrap_or_else(|| self.usual.get_or_init(|| hash("")));

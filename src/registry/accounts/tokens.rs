@@ -126,8 +126,8 @@ impl Registry {
         Ok(tokens)
     }
 
-    /// Notes that a token which [`Registry::accounts`] has was used at a time in milliseconds since the epoch.
-    /// It costs no I/O: the housekeeping writes it.
+    /// Notes that a token which [`Registry::accounts`] has was used at a time in milliseconds since the
+    /// epoch. It costs no I/O: the housekeeping writes it.
     pub fn note_token_use(&self, id: u64, now_ms: u64) {
         let mut uses = self.token_uses();
         let used_at_ms = uses.used.entry(id).or_default();
