@@ -5,10 +5,13 @@
 
 use crate::auth::{Actions, password};
 use crate::config::Pattern;
-use crate::oci::{Hidden, UserName};
+use crate::oci::{Hidden, NAME_MAX_BYTES, UserName};
 use crate::registry::{Error, NewToken, Registry, Token, User};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// How many patterns of repositories a token may have: it is read at each request that comes with it.
+const PATTERNS_MAX: usize = 64;
 
 /// One of these things.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -157,10 +160,16 @@ pub fn user_name(name: &str) -> Result<UserName, String> {
     UserName::parse(name).map_err(|error| format!("{}: {error}", name.escape_debug()))
 }
 
-/// Patterns of repositories: at least one.
+/// Patterns of repositories: at least one, and none that is longer than every name.
 pub fn patterns(texts: &[String]) -> Result<Vec<Pattern>, String> {
     if texts.is_empty() {
         return Err("a token is for some repositories: say which by --repo 'team/**'".to_owned());
+    }
+    if texts.len() > PATTERNS_MAX {
+        return Err(format!("a token has at most {PATTERNS_MAX} --repo: use patterns, or several tokens"));
+    }
+    if let Some(long) = texts.iter().find(|text| text.len() > NAME_MAX_BYTES) {
+        return Err(format!("--repo {long}: expected at most {NAME_MAX_BYTES} bytes, as names have"));
     }
     let parse = |text: &String| Pattern::parse(text).map_err(|error| format!("--repo {text}: {error}"));
     texts.iter().map(parse).collect()
@@ -183,6 +192,17 @@ fn checked(hash: &Hidden<String>) -> Result<Hidden<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_has_some_patterns_and_not_too_many() {
+        let texts = |count: usize, text: &str| vec![text.to_owned(); count];
+        assert_eq!(patterns(&texts(64, "team/**")).unwrap().len(), 64);
+        assert!(patterns(&texts(1, &"a".repeat(255))).is_ok());
+        for refused in [texts(0, ""), texts(65, "a"), texts(1, &"a".repeat(256)), texts(1, "A"), texts(1, "")]
+        {
+            assert!(patterns(&refused).is_err(), "{refused:?}");
+        }
+    }
 
     #[test]
     fn what_is_logged_of_an_action_has_no_secret() {

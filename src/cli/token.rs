@@ -152,12 +152,12 @@ fn show(report: &Value) {
         say!("no tokens; `wharfinger token create NAME --repo 'team/**' --can pull,push` makes one");
         return;
     }
-    say!("{:<16}  {:<20}  {:<20}  {:<15}  NAME  REPOSITORIES", "ID", "EXPIRES", "LAST USED", "MAY");
+    say!("{:<16}  {:<20}  {:<20}  {:<15}  {:<20}  REPOSITORIES", "ID", "EXPIRES", "LAST USED", "MAY", "NAME");
     for token in tokens {
         let at = |key| if token[key].is_null() { "never".to_owned() } else { time(number(token, key)) };
         let expires = if token["expired"] == true { "expired".to_owned() } else { at("expires_at_ms") };
         let (used, can) = (at("last_used_at_ms"), texts(token, "can"));
         let (name, repositories) = (text(token, "name"), texts(token, "repositories"));
-        say!("{:<16}  {expires:<20}  {used:<20}  {can:<15}  {name}  {repositories}", text(token, "id"));
+        say!("{:<16}  {expires:<20}  {used:<20}  {can:<15}  {name:<20}  {repositories}", text(token, "id"));
     }
 }

@@ -251,7 +251,6 @@ impl From<Error> for ApiError {
             // Docker tries a 5xx again and again; the disk is as full the next time.
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
-            // The second is for commands alone.
             Error::Store(StoreError::Full) | Error::Account(_) => refuse(StatusCode::FORBIDDEN, Code::Denied),
             Error::Store(StoreError::Reopened) => {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown).with_header(header::RETRY_AFTER, "1")
