@@ -1,5 +1,7 @@
 //! Putting a configuration together: defaults, then the file, then the environment, then the command line.
 
+use super::access::{AccessRules, Groups};
+use super::access_file::{self, expect_groups};
 use super::error::{ConfigError, nearest};
 use super::file::{self, Written};
 use super::repository::RepositoryRules;
@@ -22,6 +24,10 @@ pub const LOG_FORMAT_VARIABLE: &str = "WHARFINGER_LOG_FORMAT";
 
 /// The key of the rules in the file, and with the prefix their variable.
 const REPOSITORY: &str = "repository";
+/// The same of the rules of access.
+const ACCESS: &str = "access";
+/// The same of the groups that these name.
+const GROUPS: &str = "groups";
 
 /// A setting that is a text.
 pub struct TextSetting {
@@ -66,8 +72,10 @@ pub const TEXTS: &[TextSetting] = &[
         name: "anonymous",
         default: None,
         example: "pull",
-        meaning: "What callers without credentials may do: a list of pull, push and delete. Without it they \
-                  may do everything where only this machine can call; elsewhere nothing starts.",
+        meaning: "What everybody may do, with credentials or without: a list of pull, create, push and \
+                  delete. It stands for an [[access]] rule with who = [\"anonymous\"] and repos = [\"**\"]. \
+                  If neither it nor any such rule is there, everybody may do everything where only this \
+                  machine can call; elsewhere nothing starts.",
         reload: Reload::Live,
     },
 ];
@@ -81,12 +89,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to listen for those who watch the server.
     pub metrics_listen: Option<SocketAddr>,
-    /// What callers without credentials may do, as it was written.
+    /// What everybody may do everywhere, as it was written.
     pub anonymous: Option<String>,
     /// The numbers.
     pub settings: Settings,
     /// The settings of repositories.
     pub repositories: RepositoryRules,
+    /// Who may do what.
+    pub access: AccessRules,
+    /// The groups of users.
+    pub groups: Groups,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -99,6 +111,8 @@ impl Default for Config {
             anonymous: None,
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
+            access: AccessRules::default(),
+            groups: Groups::default(),
             sources: BTreeMap::new(),
         }
     }
@@ -128,6 +142,7 @@ impl Inputs {
         for (key, argument, value) in &self.arguments {
             config.apply_text(key, value, Source::Argument(argument))?;
         }
+        expect_groups(&config.access, &config.groups)?;
         Ok(config)
     }
 
@@ -179,6 +194,10 @@ impl Config {
         let mut changes: Vec<_> = texts.chain(numbers).filter(|(_, old, new, _)| old != new).collect();
         let rules = self.repositories.changes_since(&before.repositories);
         changes.extend(rules.into_iter().map(|(old, new)| (REPOSITORY, old, new, Reload::Live)));
+        let groups = self.groups.changes_since(&before.groups);
+        changes.extend(groups.into_iter().map(|(old, new)| (GROUPS, old, new, Reload::Live)));
+        let access = self.access.changes_since(&before.access);
+        changes.extend(access.into_iter().map(|(old, new)| (ACCESS, old, new, Reload::Live)));
         changes
     }
 
@@ -208,6 +227,7 @@ impl Config {
             self.apply_text(&key, value, source)?;
         }
         self.repositories = RepositoryRules::new(content.repositories);
+        (self.access, self.groups) = (content.access, content.groups);
         Ok(())
     }
 
@@ -229,6 +249,10 @@ impl Config {
                 self.apply_text(&key, value, source)?;
             } else if key == REPOSITORY {
                 self.repositories = RepositoryRules::new(file::parse_rules(name, value)?);
+            } else if key == ACCESS {
+                self.access = access_file::parse_access(name, value)?;
+            } else if key == GROUPS {
+                self.groups = access_file::parse_groups(name, value)?;
             }
         }
         Ok(())
@@ -281,7 +305,7 @@ pub fn variable_name(key: &str) -> String {
 
 fn all_keys() -> impl Iterator<Item = &'static str> {
     let texts = TEXTS.iter().map(|text| text.name);
-    texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY])
+    texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY, ACCESS, GROUPS])
 }
 
 /// An address and a port. Of names there is one: what it stands for needs no network to be known.

@@ -4,6 +4,8 @@
 //! command line, each overruling those before it. A key that nothing knows and a value out of bounds are
 //! refused in words, with their place.
 
+mod access;
+mod access_file;
 mod error;
 mod file;
 mod load;
@@ -13,12 +15,13 @@ mod repository;
 mod settings;
 mod source;
 
+pub use access::{ACTION_WORDS, AccessRule, AccessRules, Group, Groups, Who};
 pub use error::ConfigError;
 pub use file::Written;
 pub use load::{
     CONFIG_VARIABLE, Config, Inputs, LOG_FORMAT_VARIABLE, TEXTS, TextSetting, VARIABLE_PREFIX, variable_name,
 };
-pub use pattern::{Pattern, PatternError, TagPattern};
+pub use pattern::{AccessPattern, Pattern, PatternError, TagPattern};
 pub use print::example;
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
 pub use settings::{Reload, SETTINGS, Setting, Settings};
