@@ -16,6 +16,7 @@ mod gc;
 mod healthcheck;
 mod logging;
 mod pin;
+mod policy;
 mod reload;
 mod repo;
 mod serve;
@@ -67,6 +68,8 @@ enum Command {
     Copy(repo::Two),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
+    /// Say who may do what, by the rules of the configuration
+    Policy(policy::Arguments),
     /// Check a configuration, or print an example of one
     Config(config::Arguments),
 }
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Repo(arguments) => repo::run(&arguments),
         Command::Copy(arguments) => repo::copy(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
 }

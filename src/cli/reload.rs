@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again, and what can change while the registry serves, changes.
 
 use super::config;
+use crate::auth::Policy;
 use crate::config::{Config, Inputs, Reload};
 use crate::http::app::State;
 
@@ -19,8 +20,8 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
     let changes = read.changes_since(&running);
     let next: Config = read.reloaded_over(&running);
     // Judged by the address that is listened on, not by one that the file may name for the next start.
-    let access = config::access(&next)?;
-    state.set_access(access);
+    let policy = Policy::of(&next)?;
+    state.set_policy(policy);
     state.registry.set_config(next);
     let told = changes.into_iter().map(|(key, before, after, reload)| match reload {
         Reload::Live => format!("{key} was {before} and is {after}"),

@@ -3,7 +3,7 @@
 use super::background::Background;
 use super::reload::reload;
 use super::{DataArguments, config, control, open_store, reachable, wrong_use};
-use crate::auth::{Access, Action};
+use crate::auth::{Action, Policy, Principal};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::{Audience, State};
 use crate::http::listen;
@@ -20,8 +20,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 const LISTEN_HELP: &str =
     "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
-const ANONYMOUS_HELP: &str =
-    "What callers without credentials may do: a list of pull, push and delete [env: WHARFINGER_ANONYMOUS]";
+const ANONYMOUS_HELP: &str = "What everybody may do, without credentials: a list of pull, create, push and \
+                              delete [env: WHARFINGER_ANONYMOUS]";
 
 /// How long the end waits for uploads that it broke off to be made durable: a sync and a commit each.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ struct Prepared {
     listener: TcpListener,
     watched: Option<TcpListener>,
     registry: Arc<Registry>,
-    access: Access,
+    policy: Policy,
     config: Arc<Config>,
 }
 
@@ -81,7 +81,7 @@ fn survive_file_limit() -> std::io::Result<()> {
 
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
-    let access = config::access(&config)?;
+    let policy = Policy::of(&config)?;
     // The address first: a start that cannot have it leaves nothing on the disk.
     let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
     let listener = bind("listen", config.listen)?;
@@ -91,7 +91,7 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");
     let config = registry.config();
-    Ok(Prepared { listener, watched, registry: Arc::new(registry), access, config })
+    Ok(Prepared { listener, watched, registry: Arc::new(registry), policy, config })
 }
 
 fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::io::Error) -> String {
@@ -115,7 +115,7 @@ fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::
 }
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
-    let Prepared { listener, watched, registry, access, config } = prepared;
+    let Prepared { listener, watched, registry, policy, config } = prepared;
     let control = control::serve(&registry)
         .inspect_err(|error| {
             log::warn!("no control.sock, so commands cannot talk to this server: {error}");
@@ -124,11 +124,11 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
     let housekeeping = Background::housekeeping(Arc::clone(&registry));
     let scrub = Background::scrub(Arc::clone(&registry));
     let address = listener.local_addr().unwrap_or(config.listen);
-    let mut greeting = greeting(address, &config, &access);
+    let mut greeting = greeting(address, &config, &policy);
     if let Some(address) = watched.as_ref().and_then(|listener| listener.local_addr().ok()) {
         greeting = format!("{greeting}its numbers are at http://{address}/metrics\n");
     }
-    let state = Data::new(State::new(Arc::clone(&registry), access, random()));
+    let state = Data::new(State::new(Arc::clone(&registry), policy, random()));
     let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
@@ -184,14 +184,22 @@ fn random() -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Where everything is, and what can be tried by whoever may.
-fn greeting(address: SocketAddr, config: &Config, access: &Access) -> String {
+/// The repository that the greeting offers to push.
+const SAMPLE: &str = "busybox";
+
+/// Where everything is, and what can be tried at once.
+fn greeting(address: SocketAddr, config: &Config, policy: &Policy) -> String {
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
     let (data, host) = (data.display(), reachable(address));
-    let commands = if access.allows(Action::Push) {
-        format!("docker pull busybox\n  docker tag busybox {host}/busybox\n  docker push {host}/busybox")
-    } else {
+    let who = Principal::Anonymous;
+    // A push asks first for what is there already.
+    let may_push = [Action::Pull, Action::Push].iter().all(|&action| policy.allows(&who, action, SAMPLE));
+    let commands = if may_push {
+        format!("docker pull {SAMPLE}\n  docker tag {SAMPLE} {host}/{SAMPLE}\n  docker push {host}/{SAMPLE}")
+    } else if !policy.may_see(&who).is_nothing() {
         format!("docker pull {host}/REPOSITORY:TAG")
+    } else {
+        format!("docker login {host}")
     };
     format!("wharfinger listens on http://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
 }
@@ -209,9 +217,12 @@ mod tests {
 
     #[test]
     fn what_the_greeting_offers_can_be_done() {
-        let greet = |address: &str, rights: &str| {
-            greeting(address.parse().unwrap(), &Config::default(), &Access::parse(rights).unwrap())
+        let greet_by = |address: &str, variable: &str, value: &str| {
+            let variables = vec![(variable.to_owned(), value.into())];
+            let config = Inputs { variables, ..Inputs::default() }.load().unwrap();
+            greeting(address.parse().unwrap(), &config, &Policy::of(&config).unwrap())
         };
+        let greet = |address: &str, rights: &str| greet_by(address, "WHARFINGER_ANONYMOUS", rights);
         let words = greet("0.0.0.0:5020", "pull,push");
         assert!(words.contains("listens on http://0.0.0.0:5020\n"), "{words}");
         assert!(
@@ -221,5 +232,14 @@ mod tests {
         assert!(words.contains("docker push 127.0.0.1:5020/busybox\n"), "{words}");
         let words = greet("[::]:5020", "pull");
         assert!(words.contains("docker pull [::1]:5020/") && !words.contains("push"), "{words}");
+        for rights in ["push", "delete"] {
+            let words = greet("[::]:5020", rights);
+            assert!(words.contains("docker login [::1]:5020\n") && !words.contains("pull"), "{words}");
+        }
+        let by_rules = |rules: &str| greet_by("127.0.0.1:5020", "WHARFINGER_ACCESS", rules);
+        let words = by_rules("[{who=[\"users\"], repos=[\"**\"], can=[\"push\"]}]");
+        assert!(words.contains("docker login 127.0.0.1:5020\n") && !words.contains("push"), "{words}");
+        let words = by_rules("[{who=[\"anonymous\"], repos=[\"public/**\"], can=[\"pull\", \"push\"]}]");
+        assert!(words.contains("docker pull 127.0.0.1:5020/") && !words.contains("push"), "{words}");
     }
 }

@@ -42,7 +42,7 @@ pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
         let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
         let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
         if !route.is_for_watchers() {
-            state.allow(action)?;
+            state.allow(action, &route)?;
         }
         refuse_encoding(headers)?;
         if matches!(route, Route::Manifest(..)) && method == Method::PUT {

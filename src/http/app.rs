@@ -9,7 +9,7 @@ use super::query::Query;
 use super::reply::NAMESPACE;
 use super::route::{self, Route};
 use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
-use crate::auth::{Access, Action};
+use crate::auth::{Action, Policy, Principal};
 use crate::registry::Registry;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -30,7 +30,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 pub struct State {
     /// The registry.
     pub registry: Arc<Registry>,
-    access: RwLock<Access>,
+    policy: RwLock<Arc<Policy>>,
     /// The bytes of manifests that are being pushed.
     pub manifest_bytes: Arc<AtomicU64>,
     /// Whether the registry can do its work, as it was last found out.
@@ -45,10 +45,10 @@ pub struct State {
 impl State {
     /// Requests are numbered from `first_request` on.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, access: Access, first_request: u64) -> Self {
+    pub fn new(registry: Arc<Registry>, policy: Policy, first_request: u64) -> Self {
         Self {
             registry,
-            access: RwLock::new(access),
+            policy: RwLock::new(Arc::new(policy)),
             manifest_bytes: Arc::default(),
             readiness: Arc::default(),
             requests: Arc::default(),
@@ -57,9 +57,16 @@ impl State {
         }
     }
 
+    /// What callers may do. It is asked for once a request, which then keeps to it.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        // Setting it is one assignment: a panic cannot leave it half done.
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What callers may do from now on.
-    pub fn set_access(&self, access: Access) {
-        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// From now on the server is about to end: nobody is to send requests to it.
@@ -77,14 +84,25 @@ impl State {
         format!("{:016x}", self.next_request.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Refuses what the caller may not do.
-    pub fn allow(&self, action: Action) -> Result<(), ApiError> {
-        // Setting it is one assignment: a panic cannot leave it half done.
-        let access = self.access.read().unwrap_or_else(PoisonError::into_inner);
-        if access.allows(action) {
+    /// Refuses what the caller may not do at what the route names.
+    pub fn allow(&self, action: Action, route: &Route) -> Result<(), ApiError> {
+        let (policy, who) = (self.policy(), Principal::Anonymous);
+        let name = route.repository();
+        let is_allowed = match route {
+            // They name every repository, so whoever may not see one of them sees none.
+            Route::Catalog | Route::Repositories => policy.may_see(&who).is_everything(),
+            _ => name.map_or_else(
+                || !policy.may_see(&who).is_nothing(),
+                |name| policy.allows(&who, action, name.as_str()),
+            ),
+        };
+        if is_allowed {
             return Ok(());
         }
-        let message = format!("{} is not allowed; this registry allows only {}", action.word(), *access);
+        let actions =
+            name.map(|name| policy.actions(&who, name.as_str())).filter(|actions| !actions.is_empty());
+        let only = actions.map_or_else(String::new, |actions| format!(", only {actions}"));
+        let message = format!("{} is not allowed here without credentials{only}", action.word());
         Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message))
     }
 }

@@ -54,6 +54,27 @@ impl Route {
     pub const fn is_for_watchers(&self) -> bool {
         matches!(self, Self::Live | Self::Ready | Self::Metrics)
     }
+
+    /// The repository that it is about, if it is about one.
+    #[must_use]
+    pub const fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Live | Self::Ready | Self::Metrics | Self::Base | Self::Catalog | Self::Repositories => {
+                None
+            }
+            Self::Extensions(name) => name.as_ref(),
+            Self::TagHistory(name, _)
+            | Self::Repository(name)
+            | Self::Tags(name)
+            | Self::Manifest(name, _)
+            | Self::ImpossibleTag(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::ImpossibleUpload(name)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
 }
 
 /// Reads the path of a request. None: nothing of the registry's stands there.

@@ -30,6 +30,7 @@ mod mounts;
 mod names;
 mod parallel;
 mod ping;
+mod policy;
 mod probes;
 mod referrers;
 mod repositories;
