@@ -15,6 +15,7 @@ mod control;
 mod gc;
 mod healthcheck;
 mod logging;
+mod open_files;
 mod pin;
 mod reload;
 mod repo;

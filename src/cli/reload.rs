@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration is read again, and what can change while the registry serves, changes.
 
-use super::config;
+use super::{config, open_files};
 use crate::config::{Config, Inputs, Reload};
 use crate::http::app::State;
 
@@ -21,6 +21,7 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
     // Judged by the address that is listened on, not by one that the file may name for the next start.
     let access = config::access(&next)?;
     state.set_access(access);
+    open_files::check_limit(&next);
     state.registry.set_config(next);
     let told = changes.into_iter().map(|(key, before, after, reload)| match reload {
         Reload::Live => format!("{key} was {before} and is {after}"),

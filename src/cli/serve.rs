@@ -2,11 +2,12 @@
 
 use super::background::Background;
 use super::reload::reload;
-use super::{DataArguments, config, control, open_store, reachable, wrong_use};
+use super::{DataArguments, config, control, open_files, open_store, reachable, wrong_use};
 use crate::auth::{Access, Action};
 use crate::config::{Config, Inputs, Source};
 use crate::http::app::{Audience, State};
 use crate::http::listen;
+use crate::http::tls::Tls;
 use crate::registry::{DataDir, Registry, SystemClock};
 use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
@@ -52,6 +53,7 @@ struct Prepared {
     watched: Option<TcpListener>,
     registry: Arc<Registry>,
     access: Access,
+    tls: Option<Arc<Tls>>,
     config: Arc<Config>,
 }
 
@@ -82,6 +84,10 @@ fn survive_file_limit() -> std::io::Result<()> {
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let access = config::access(&config)?;
+    let tls = config.tls.clone().map(Tls::load).transpose();
+    let tls = tls.map_err(|error| format!("TLS cannot be spoken (tls_certificate, tls_key): {error}"))?;
+    open_files::raise_limit();
+    open_files::check_limit(&config);
     // The address first: a start that cannot have it leaves nothing on the disk.
     let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
     let listener = bind("listen", config.listen)?;
@@ -91,7 +97,7 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");
     let config = registry.config();
-    Ok(Prepared { listener, watched, registry: Arc::new(registry), access, config })
+    Ok(Prepared { listener, watched, registry: Arc::new(registry), access, tls: tls.map(Arc::new), config })
 }
 
 fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::io::Error) -> String {
@@ -115,7 +121,7 @@ fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::
 }
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
-    let Prepared { listener, watched, registry, access, config } = prepared;
+    let Prepared { listener, watched, registry, access, tls, config } = prepared;
     let control = control::serve(&registry)
         .inspect_err(|error| {
             log::warn!("no control.sock, so commands cannot talk to this server: {error}");
@@ -123,12 +129,13 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
         .ok();
     let housekeeping = Background::housekeeping(Arc::clone(&registry));
     let scrub = Background::scrub(Arc::clone(&registry));
+    let certificate = tls.clone().map(|tls| Background::certificate(Arc::clone(&registry), tls));
     let address = listener.local_addr().unwrap_or(config.listen);
     let mut greeting = greeting(address, &config, &access);
     if let Some(address) = watched.as_ref().and_then(|listener| listener.local_addr().ok()) {
         greeting = format!("{greeting}its numbers are at http://{address}/metrics\n");
     }
-    let state = Data::new(State::new(Arc::clone(&registry), access, random()));
+    let state = Data::new(State::new(Arc::clone(&registry), access, random()).with_tls(tls));
     let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
@@ -147,6 +154,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
                 _ = hang_up.recv() => {
                     reload(inputs, &state);
                     housekeeping.wake();
+                    certificate.as_ref().inspect(|certificate| certificate.wake());
                 }
             }
         }
@@ -162,7 +170,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
         ended?
     });
     registry.stop();
-    drop((housekeeping, scrub));
+    drop((housekeeping, scrub, certificate));
     drop(control);
     if !registry.wait_for_uploads(LEAVE_LIMIT) {
         log::warn!(
@@ -187,13 +195,15 @@ fn random() -> u64 {
 /// Where everything is, and what can be tried by whoever may.
 fn greeting(address: SocketAddr, config: &Config, access: &Access) -> String {
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
-    let (data, host) = (data.display(), reachable(address));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let host = config.public_url.as_ref().map(|url| url.host().to_owned());
+    let (data, host) = (data.display(), host.unwrap_or_else(|| reachable(address).to_string()));
     let commands = if access.allows(Action::Push) {
         format!("docker pull busybox\n  docker tag busybox {host}/busybox\n  docker push {host}/busybox")
     } else {
         format!("docker pull {host}/REPOSITORY:TAG")
     };
-    format!("wharfinger listens on http://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
+    format!("wharfinger listens on {scheme}://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
 }
 
 fn greet(words: &str) {
@@ -219,6 +229,16 @@ mod tests {
             "{words}"
         );
         assert!(words.contains("docker push 127.0.0.1:5020/busybox\n"), "{words}");
+        let say = |key, value: &str| (key, "-", value.to_owned());
+        let arguments = vec![
+            say("tls_certificate", "a"),
+            say("tls_key", "b"),
+            say("public_url", "https://registry.example"),
+        ];
+        let config = Inputs { arguments, ..Inputs::default() }.load().unwrap();
+        let words = greeting("0.0.0.0:443".parse().unwrap(), &config, &Access::everything());
+        assert!(words.contains("listens on https://0.0.0.0:443\n"), "{words}");
+        assert!(words.contains("docker push registry.example/busybox\n"), "{words}");
         let words = greet("[::]:5020", "pull");
         assert!(words.contains("docker pull [::1]:5020/") && !words.contains("push"), "{words}");
     }

@@ -1,7 +1,9 @@
 //! Putting a configuration together: defaults, then the file, then the environment, then the command line.
 
+use super::certificate::CertificateFiles;
 use super::error::{ConfigError, nearest};
 use super::file::{self, Written};
+use super::proxy::{PublicUrl, TrustedProxies};
 use super::repository::RepositoryRules;
 use super::settings::{Reload, SETTINGS, Setting, Settings};
 use super::source::Source;
@@ -70,6 +72,38 @@ pub const TEXTS: &[TextSetting] = &[
                   may do everything where only this machine can call; elsewhere nothing starts.",
         reload: Reload::Live,
     },
+    TextSetting {
+        name: "tls_certificate",
+        default: None,
+        example: "/etc/wharfinger/registry.pem",
+        meaning: "The file of the certificate for TLS in PEM, those between it and the root behind it. With \
+                  it and `tls_key` the registry speaks TLS and nothing else. A renewed file is taken up by \
+                  itself.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "tls_key",
+        default: None,
+        example: "/etc/wharfinger/registry.key",
+        meaning: "The file of the certificate's private key in PEM, without a password.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "public_url",
+        default: None,
+        example: "https://registry.example.org",
+        meaning: "The address by which clients know the registry, where absolute URLs are needed. Without it \
+                  what the request says is taken.",
+        reload: Reload::Live,
+    },
+    TextSetting {
+        name: "trusted_proxies",
+        default: None,
+        example: "127.0.0.1, 10.0.0.0/8",
+        meaning: "The proxies whose X-Forwarded-For, -Proto and -Host are believed: a list of addresses and \
+                  networks. From all others these headers mean nothing.",
+        reload: Reload::Live,
+    },
 ];
 
 /// A configuration that was checked.
@@ -83,6 +117,12 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// What callers without credentials may do, as it was written.
     pub anonymous: Option<String>,
+    /// The certificate and its key, where the registry speaks TLS.
+    pub tls: Option<CertificateFiles>,
+    /// The address by which clients know the registry.
+    pub public_url: Option<PublicUrl>,
+    /// The proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// The numbers.
     pub settings: Settings,
     /// The settings of repositories.
@@ -97,6 +137,9 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
             metrics_listen: None,
             anonymous: None,
+            tls: None,
+            public_url: None,
+            trusted_proxies: TrustedProxies::default(),
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
             sources: BTreeMap::new(),
@@ -128,6 +171,7 @@ impl Inputs {
         for (key, argument, value) in &self.arguments {
             config.apply_text(key, value, Source::Argument(argument))?;
         }
+        config.expect_pair()?;
         Ok(config)
     }
 
@@ -161,6 +205,11 @@ impl Config {
             "listen" => Some(self.listen.to_string()),
             "metrics_listen" => self.metrics_listen.map(|address| address.to_string()),
             "anonymous" => self.anonymous.clone(),
+            "tls_certificate" => self.tls.as_ref().map(|tls| tls.certificate.display().to_string()),
+            "tls_key" => self.tls.as_ref().map(|tls| tls.key.display().to_string()),
+            "public_url" => self.public_url.as_ref().map(ToString::to_string),
+            "trusted_proxies" if self.trusted_proxies.is_empty() => None,
+            "trusted_proxies" => Some(self.trusted_proxies.to_string()),
             _ => None,
         }
     }
@@ -191,6 +240,7 @@ impl Config {
         self.data.clone_from(&running.data);
         self.listen = running.listen;
         self.metrics_listen = running.metrics_listen;
+        self.tls.clone_from(&running.tls);
         self
     }
 
@@ -266,10 +316,40 @@ impl Config {
                 }
             }
             "anonymous" => self.anonymous = Some(value.to_owned()),
+            "tls_certificate" | "tls_key" if value.is_empty() => {
+                return Err(refuse(key, value, source, "expected the path of a file in PEM"));
+            }
+            "tls_certificate" => self.tls_files().certificate = PathBuf::from(value),
+            "tls_key" => self.tls_files().key = PathBuf::from(value),
+            "public_url" => {
+                let url = PublicUrl::parse(value);
+                self.public_url = Some(url.map_err(|words| refuse(key, value, source.clone(), &words))?);
+            }
+            "trusted_proxies" => {
+                let proxies = TrustedProxies::parse(value);
+                self.trusted_proxies = proxies.map_err(|words| refuse(key, value, source.clone(), &words))?;
+            }
             other => unreachable!("{other} is listed in TEXTS and set here"),
         }
         self.sources.insert(text.name, source);
         Ok(())
+    }
+
+    fn tls_files(&mut self) -> &mut CertificateFiles {
+        let none = CertificateFiles { certificate: PathBuf::new(), key: PathBuf::new() };
+        self.tls.get_or_insert(none)
+    }
+
+    /// A certificate is of no use without its key, nor the key without it.
+    fn expect_pair(&self) -> Result<(), ConfigError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let (there, path, missing) = match (&tls.certificate, &tls.key) {
+            (certificate, key) if key.as_os_str().is_empty() => ("tls_certificate", certificate, "tls_key"),
+            (certificate, key) if certificate.as_os_str().is_empty() => ("tls_key", key, "tls_certificate"),
+            _ => return Ok(()),
+        };
+        let expected = format!("expected {missing} beside it: TLS needs both");
+        Err(refuse(there, &path.display().to_string(), self.source(there), &expected))
     }
 }
 

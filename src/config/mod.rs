@@ -4,15 +4,18 @@
 //! command line, each overruling those before it. A key that nothing knows and a value out of bounds are
 //! refused in words, with their place.
 
+mod certificate;
 mod error;
 mod file;
 mod load;
 mod pattern;
 mod print;
+mod proxy;
 mod repository;
 mod settings;
 mod source;
 
+pub use certificate::{CertificateFiles, CertificateText, FileStamps};
 pub use error::ConfigError;
 pub use file::Written;
 pub use load::{
@@ -20,6 +23,7 @@ pub use load::{
 };
 pub use pattern::{Pattern, PatternError, TagPattern};
 pub use print::example;
+pub use proxy::{PublicUrl, TrustedProxies, is_host};
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
 pub use settings::{Reload, SETTINGS, Setting, Settings};
 pub use source::Source;

@@ -139,6 +139,28 @@ settings! {
     Restart keep_alive_secs: 0, 75, 3600;
     /// Seconds of silence after which the kernel asks whether the client of a connection is still there.
     Restart tcp_probe_after_secs: 1, 60, 3600;
+    /// Seconds that a client has for the handshake of TLS.
+    Live tls_handshake_secs: 1, 10, 3600;
+    /// Days before the end of the certificate from which on the log warns of it, once a day. 0: never.
+    Live certificate_warn_days: 0, 14, 366;
+    /// Connections that may be open at a time, on each listener; further ones are closed at once.
+    Live connections_max: 1, 4096, 1_000_000;
+    /// Connections that may be open at a time from one address, or from one /64 of IPv6. `trusted_proxies`
+    /// may have any number.
+    Live connections_per_address_max: 1, 256, 1_000_000;
+    /// Requests that may be worked on at a time, each from its head to that of its answer; further ones are
+    /// asked to try again. /livez, /readyz and /metrics are always answered.
+    Live requests_in_flight_max: 1, 1024, 1_000_000;
+    /// Seconds without a byte of a request's body after which the request ends. An upload stays and can go
+    /// on.
+    Live body_idle_secs: 1, 30, 3600;
+    /// Bytes of a body that have to come in a second, over `body_rate_secs`. Only the time is counted in
+    /// which the server waits for them. 0: any rate will do.
+    Live body_min_bytes_per_sec: 0, KIB, 1024 * MIB;
+    /// Seconds of waiting over which the rate of a body is judged.
+    Live body_rate_secs: 1, 30, 3600;
+    /// Seconds for which a client may take nothing of its answer; then the connection is closed.
+    Live write_stall_secs: 1, 60, 3600;
     /// Threads that serve connections; 0: one for each processor.
     Restart http_workers: 0, 0, 512;
     /// Threads of each worker that wait for disk and ledger.

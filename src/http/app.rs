@@ -2,17 +2,21 @@
 //! every answer gets its request id.
 
 use super::admit::{Admitted, admit, allowed, decisive, impossible_tag, methods};
+use super::connection::Line;
 use super::error::{ApiError, Code};
+use super::limits::{InFlight, Limits};
 use super::metrics::{self, Requests};
+use super::origin::Origin;
 use super::probes::{self, Readiness};
 use super::query::Query;
 use super::reply::NAMESPACE;
 use super::route::{self, Route};
+use super::tls::Tls;
 use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
 use crate::auth::{Access, Action};
 use crate::registry::Registry;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -37,6 +41,10 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// What was asked since the start.
     pub requests: Arc<Requests>,
+    /// How many connections and requests there are, and which limits they met.
+    pub limits: Arc<Limits>,
+    /// What clients are shown, where the registry speaks TLS with them.
+    pub tls: Option<Arc<Tls>>,
     is_stopping: AtomicBool,
     /// The number of the next request; its start is random, so that ids of two runs are told apart.
     next_request: AtomicU64,
@@ -52,9 +60,18 @@ impl State {
             manifest_bytes: Arc::default(),
             readiness: Arc::default(),
             requests: Arc::default(),
+            limits: Arc::default(),
+            tls: None,
             is_stopping: AtomicBool::new(false),
             next_request: AtomicU64::new(first_request),
         }
+    }
+
+    /// The same, speaking TLS with clients.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// What callers may do from now on.
@@ -71,6 +88,26 @@ impl State {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Where a request comes from.
+    fn origin(&self, audience: Audience, peer: Option<SocketAddr>, uri: &Uri, headers: &HeaderMap) -> Origin {
+        let is_tls = audience == Audience::Clients && self.tls.is_some();
+        Origin::of(peer, is_tls, uri, headers, &self.registry.config().trusted_proxies)
+    }
+
+    /// Begins a request, unless too many are worked on.
+    fn begin(&self, uri: &Uri) -> Result<Option<InFlight>, ApiError> {
+        if route::parse(uri.path()).ok().flatten().is_some_and(|route| route.is_for_watchers()) {
+            return Ok(None);
+        }
+        let max = self.registry.config().settings.requests_in_flight_max;
+        let begun = self.limits.begin(max).ok_or_else(|| {
+            let message = "too many requests are worked on (setting requests_in_flight_max): try again";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
+                .with_header(header::RETRY_AFTER, "1")
+        });
+        begun.map(Some)
     }
 
     fn next_id(&self) -> String {
@@ -117,11 +154,18 @@ impl Call {
         Arc::clone(&self.state.registry)
     }
 
+    /// Where the request comes from, and by which address its client knows the registry.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let request = &self.request;
+        self.state.origin(self.audience, request.peer_addr(), request.uri(), request.headers())
+    }
+
     /// Who calls, for the history: until there are accounts, an address.
     #[must_use]
     pub fn who(&self) -> String {
-        let peer = self.request.peer_addr();
-        peer.map_or_else(|| "anonymous".to_owned(), |peer| format!("anonymous@{}", peer.ip()))
+        let address = self.origin().address;
+        address.map_or_else(|| "anonymous".to_owned(), |address| format!("anonymous@{address}"))
     }
 
     /// Whether only the head of the answer is wanted.
@@ -157,22 +201,35 @@ pub async fn serve(
     let began = Instant::now();
     let id = state.next_id();
     let config = state.registry.config();
-    let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
-    let answer = dispatch(state.clone(), **audience, request.clone(), &mut body).await;
+    let line = request.conn_data::<Arc<Line>>();
+    let _handling = line.map(Line::handle);
+    let answer = match state.begin(request.uri()) {
+        Ok(_in_flight) => dispatch(state.clone(), **audience, request.clone(), &mut body).await,
+        Err(error) => Err(error),
+    };
     // A body that nobody asked for would hold up the connection's next request.
-    body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
-    let (method, uri, peer) = (request.method(), request.uri(), request.peer_addr());
-    let about = About { id: &id, method, uri, peer, began };
-    finish(&state, answer, &about)
+    let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
+    let gives_up = answer.as_ref().is_err_and(ApiError::gives_up);
+    let is_read = !gives_up && body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
+    let (method, uri) = (request.method(), request.uri());
+    let origin = state.origin(**audience, request.peer_addr(), uri, request.headers());
+    let mut response = finish(&state, answer, &About { id: &id, method, uri, origin, began });
+    if !is_read {
+        // actix-http would read the rest of a body in chunks for as long as it comes.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        line.inspect(|line| line.hang_up());
+    }
+    response
 }
 
 /// Whether a client that waits for the word may send its body (RFC 9110, section 10.1.1): what can be refused
 /// without the body is refused before it is sent.
-pub fn expect(state: &State, request: &actix_http::Request) -> Result<(), HttpResponse> {
+pub fn expect(state: &State, audience: Audience, request: &actix_http::Request) -> Result<(), HttpResponse> {
     let (method, uri) = (request.method(), request.uri());
     let Err(error) = admit(state, method, uri, &request.head().headers) else { return Ok(()) };
-    let (id, peer) = (state.next_id(), request.peer_addr());
-    let about = About { id: &id, method, uri, peer, began: Instant::now() };
+    let (id, headers) = (state.next_id(), &request.head().headers);
+    let origin = state.origin(audience, request.peer_addr(), uri, headers);
+    let about = About { id: &id, method, uri, origin, began: Instant::now() };
     let mut response = finish(state, Err(error), &about);
     // The client may send the body all the same, and it would be taken for the next request.
     response.head_mut().set_connection_type(ConnectionType::Close);
@@ -184,13 +241,13 @@ struct About<'a> {
     id: &'a str,
     method: &'a Method,
     uri: &'a Uri,
-    peer: Option<SocketAddr>,
+    origin: Origin,
     began: Instant,
 }
 
 /// Gives the answer what every answer has, and tells the log.
 fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
-    let About { id, method, uri, peer, began } = about;
+    let About { id, method, uri, origin, began } = about;
     let mut why = String::new();
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
@@ -204,7 +261,6 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     let route = route::parse(uri.path()).ok().flatten();
     state.requests.note(route.as_ref(), method, response.status(), began.elapsed());
-    let peer = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
     // What asks every few seconds, all day long, would hide the rest.
     let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
@@ -217,8 +273,8 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     let ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
     log::log!(
         level,
-        peer:%, method:%, path:%, status, ms, request_id:% = id, bytes;
-        "{peer} {method} {uri} {status} {ms} ms, request {id}{why}"
+        peer:% = origin, method:%, path:%, status, ms, request_id:% = id, bytes;
+        "{origin} {method} {uri} {status} {ms} ms, request {id}{why}"
     );
     response
 }

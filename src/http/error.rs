@@ -135,6 +135,12 @@ impl ApiError {
         self.status == StatusCode::METHOD_NOT_ALLOWED
     }
 
+    /// Whether the rest of the request did not come in time: it is not waited for, not even to throw it away.
+    #[must_use]
+    pub fn gives_up(&self) -> bool {
+        self.status == StatusCode::REQUEST_TIMEOUT
+    }
+
     /// Whether this is a refusal of that code.
     #[must_use]
     pub fn is(&self, code: Code) -> bool {

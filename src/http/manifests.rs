@@ -57,7 +57,8 @@ pub async fn put(
     let condition = conditions::of_write(call.request.headers())?;
     let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
-    let (bytes, held) = body::collect(payload, settings, &call.state.manifest_bytes).await?;
+    let (bytes, held) =
+        body::collect(payload, settings, &call.state.manifest_bytes, &call.state.limits).await?;
     let accepted = accepted(&reference, &tags);
     let push =
         ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition, who: call.who() };

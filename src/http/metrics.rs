@@ -96,8 +96,8 @@ impl Requests {
             page.histogram(name, &[("route", route), ("method", method)], times);
         }
         let (received, sent) = ("wharfinger_http_received_bytes_total", "wharfinger_http_sent_bytes_total");
-        page.counter(received, "Bytes that came from clients, heads and bodies.", self.received.get());
-        page.counter(sent, "Bytes that went to clients, heads and bodies.", self.sent.get());
+        page.counter(received, "Bytes that came from clients, TLS included.", self.received.get());
+        page.counter(sent, "Bytes that went to clients, TLS included.", self.sent.get());
     }
 
     fn expose_server(&self, page: &mut Exposition) {
@@ -152,6 +152,12 @@ pub async fn metrics(call: &Call) -> Result<HttpResponse, ApiError> {
     })
     .await?;
     call.state.requests.expose(&mut page);
+    call.state.limits.expose(&mut page);
+    if let Some(tls) = &call.state.tls {
+        let help = "Until when the certificate is valid that clients are shown.";
+        let not_after = tls.not_after().as_second();
+        page.gauge("wharfinger_tls_certificate_expiry_seconds", help, not_after);
+    }
     call.state.requests.expose_server(&mut page);
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.into_text()))
 }

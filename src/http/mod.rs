@@ -6,17 +6,22 @@
 
 pub mod app;
 pub mod error;
+pub mod limits;
 pub mod listen;
+pub mod origin;
 pub mod query;
 pub mod route;
+pub mod tls;
 
 mod admit;
 mod blobs;
 mod body;
 mod conditions;
+mod connection;
 mod extensions;
 mod manifests;
 mod metrics;
+mod pace;
 mod probes;
 mod referrers;
 mod reply;

@@ -2,6 +2,7 @@
 
 use super::app::Call;
 use super::error::{ApiError, Code};
+use super::origin::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO};
 use super::query::next_link;
 use super::reply::blocking;
 use crate::oci::{RepositoryName, Tag};
@@ -12,11 +13,12 @@ use serde_json::json;
 use std::net::IpAddr;
 
 /// What those add who pass on the requests of others.
-const PASSED_ON: [HeaderName; 5] = [
+const PASSED_ON: [HeaderName; 6] = [
     header::FORWARDED,
     header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    FORWARDED_HOST,
     HeaderName::from_static("x-real-ip"),
 ];
 
@@ -57,16 +59,20 @@ pub async fn repository(call: &Call, name: RepositoryName) -> Result<HttpRespons
 }
 
 /// Until there are accounts, these numbers are for this machine alone: not for whoever asks through a proxy
-/// on it, nor for a page in a browser that believes a name of its own to be this host.
+/// on it, nor for a page in a browser that believes a name of its own to be this host. From where the
+/// configuration has a proxy nothing is local: not every proxy adds a header, and nginx by itself names this
+/// machine as the host.
 pub fn expect_local(call: &Call) -> Result<(), ApiError> {
     let request = &call.request;
     let from_here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let passed_on = PASSED_ON.iter().any(|name| request.headers().contains_key(name));
     let host = call.header(&header::HOST).or_else(|| request.uri().host());
-    if from_here && !passed_on && host.is_some_and(is_local_host) {
+    let proxied = passed_on || call.origin().is_proxied();
+    if from_here && !proxied && host.is_some_and(is_local_host) {
         return Ok(());
     }
-    let message = "only requests made on the registry's machine, to a loopback address, get an answer here";
+    let message = "only requests made on the registry's machine, to a loopback address and not through a \
+                   proxy, get an answer here";
     Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message))
 }
 

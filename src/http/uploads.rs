@@ -35,7 +35,7 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
     };
     let session = upload.session();
     let mut receiving = Receiving::new(call.registry(), upload, Broken::Abandon);
-    if let Err(error) = receiving.receive(body, None).await {
+    if let Err(error) = receiving.receive(body, None, &call.state.limits).await {
         receiving.abandon().await?;
         return Err(error);
     }
@@ -145,7 +145,7 @@ async fn receive(
         return Err(at_upload(error, begins_at));
     }
     let expected = range.map(|range| range.len());
-    let received = receiving.receive(body, expected).await?;
+    let received = receiving.receive(body, expected, &call.state.limits).await?;
     if expected.is_some_and(|expected| expected != received) {
         receiving.forget().await?;
         let (registry, repository) = (call.registry(), name.clone());
