@@ -230,8 +230,8 @@ impl Drop for Entry {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -239,16 +239,16 @@ mod tests {
         let limits = Arc::<Limits>::default();
         let gate = Arc::new(Gate::new(Arc::clone(&limits)));
         let enter = |client| gate.enter(client, 4, 2);
-        let first = enter(address("192.0.2.1")).unwrap();
-        let second = enter(address("::ffff:192.0.2.1")).unwrap();
-        assert!(enter(address("192.0.2.1")).is_none());
-        let third = enter(address("2001:db8::1")).unwrap();
+        let first = enter(Some(address("192.0.2.1"))).unwrap();
+        let second = enter(Some(address("::ffff:192.0.2.1"))).unwrap();
+        assert!(enter(Some(address("192.0.2.1"))).is_none());
+        let third = enter(Some(address("2001:db8::1"))).unwrap();
         let fourth = enter(None).unwrap();
-        assert!(enter(None).is_none() && enter(address("192.0.2.9")).is_none());
+        assert!(enter(None).is_none() && enter(Some(address("192.0.2.9"))).is_none());
         let met = |limit: Limit| limits.met[limit as usize].get();
         assert_eq!((met(Limit::PerAddress), met(Limit::Connections)), (1, 2));
         drop((first, fourth));
-        let again = enter(address("192.0.2.1")).unwrap();
+        let again = enter(Some(address("192.0.2.1"))).unwrap();
         drop((second, third, again));
         assert_eq!(limits.open.load(Ordering::Relaxed), 0);
         let inside = gate.lock();
@@ -266,9 +266,9 @@ mod tests {
     #[test]
     fn a_client_of_ipv6_is_its_network() {
         let gate = Arc::new(Gate::new(Arc::default()));
-        let _one = gate.enter(address("2001:db8::1"), 9, 1).unwrap();
-        assert!(gate.enter(address("2001:db8::ffff:1"), 9, 1).is_none());
-        assert!(gate.enter(address("2001:db8:0:1::1"), 9, 1).is_some());
+        let _one = gate.enter(Some(address("2001:db8::1")), 9, 1).unwrap();
+        assert!(gate.enter(Some(address("2001:db8::ffff:1")), 9, 1).is_none());
+        assert!(gate.enter(Some(address("2001:db8:0:1::1")), 9, 1).is_some());
     }
 
     #[test]

@@ -145,7 +145,17 @@ async fn receive(
         return Err(at_upload(error, begins_at));
     }
     let expected = range.map(|range| range.len());
-    let received = receiving.receive(body, expected, &call.state.limits).await?;
+    let received = match receiving.receive(body, expected, &call.state.limits).await {
+        Ok(received) => received,
+        // The client is still there, and may ask at once where to go on.
+        Err(late) if late.gives_up() => {
+            let status = receiving.leave().await?;
+            return Err(late
+                .with_header(header::LOCATION, reply::upload_location(name, session))
+                .with_header(header::RANGE, reply::upload_range(status.offset)));
+        }
+        Err(error) => return Err(error),
+    };
     if expected.is_some_and(|expected| expected != received) {
         receiving.forget().await?;
         let (registry, repository) = (call.registry(), name.clone());

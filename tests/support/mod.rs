@@ -16,6 +16,7 @@ pub mod raw;
 pub mod reply;
 pub mod server;
 pub mod skip;
+pub mod tls;
 pub mod tmpfs;
 pub mod uploads;
 pub mod wait;
