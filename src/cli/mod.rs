@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod actions;
+mod audit;
 mod background;
 mod config;
 mod control;
@@ -65,6 +66,8 @@ enum Command {
     Repo(repo::Arguments),
     /// Copy a repository under another name, without moving a byte of its blobs
     Copy(repo::Two),
+    /// Say who did what to what, when and from where
+    Audit(audit::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
     /// Check a configuration, or print an example of one
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Pin(arguments) => pin::run(&arguments),
         Command::Repo(arguments) => repo::run(&arguments),
         Command::Copy(arguments) => repo::copy(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }

@@ -95,6 +95,10 @@ settings! {
     Live tag_history_max: 1, 100, 10_000;
     /// Seconds for which a change of a tag is remembered.
     Live tag_history_secs: 60, YEAR_SECS, 10 * YEAR_SECS;
+    /// Seconds for which it is remembered who did what, for `wharfinger audit`.
+    Live audit_keep_secs: 60, YEAR_SECS, 10 * YEAR_SECS;
+    /// Acts that are remembered for `wharfinger audit`; of more, the oldest are forgotten.
+    Live audit_rows_max: 1, 1_000_000, 10_000_000;
     /// Seconds between two looks at what the rules of the repositories (`untagged_keep_secs`, `keep_newest`)
     /// let go.
     Live retention_secs: 1, 3600, 30 * DAY_SECS;

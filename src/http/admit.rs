@@ -82,6 +82,7 @@ pub fn methods(route: &Route) -> Methods {
         | Route::TagHistory(..)
         | Route::Repositories
         | Route::Repository(_)
+        | Route::Audit
         | Route::Tags(_)
         | Route::Referrers(..) => READ,
         Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,

@@ -9,8 +9,8 @@ use super::query::Query;
 use super::reply::NAMESPACE;
 use super::route::{self, Route};
 use super::{blobs, body, extensions, manifests, referrers, reports, tags, uploads};
-use crate::auth::{Access, Action};
-use crate::registry::Registry;
+use crate::auth::{Access, Action, Principal};
+use crate::registry::{Actor, Registry};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
@@ -108,6 +108,10 @@ pub struct Call {
     pub query: Query,
     /// Whom the listener is for.
     pub audience: Audience,
+    /// Who calls, by name.
+    pub who: String,
+    /// The id that the request is answered and logged with.
+    pub id: String,
 }
 
 impl Call {
@@ -117,11 +121,11 @@ impl Call {
         Arc::clone(&self.state.registry)
     }
 
-    /// Who calls, for the history: until there are accounts, an address.
+    /// Who calls, for what is remembered of it.
     #[must_use]
-    pub fn who(&self) -> String {
-        let peer = self.request.peer_addr();
-        peer.map_or_else(|| "anonymous".to_owned(), |peer| format!("anonymous@{}", peer.ip()))
+    pub fn actor(&self) -> Actor {
+        let address = self.request.peer_addr().map(|peer| peer.ip());
+        Actor { who: self.who.clone(), address, request_id: Some(self.id.clone()) }
     }
 
     /// Whether only the head of the answer is wanted.
@@ -158,11 +162,13 @@ pub async fn serve(
     let id = state.next_id();
     let config = state.registry.config();
     let drain_limit = Duration::from_secs(config.settings.drain_max_secs);
-    let answer = dispatch(state.clone(), **audience, request.clone(), &mut body).await;
+    let who = Principal::Anonymous.name();
+    let caller = Caller { who: &who, id: &id };
+    let answer = dispatch(state.clone(), **audience, request.clone(), caller, &mut body).await;
     // A body that nobody asked for would hold up the connection's next request.
     body::drain(&mut body, config.settings.drain_max_bytes, drain_limit).await;
     let (method, uri, peer) = (request.method(), request.uri(), request.peer_addr());
-    let about = About { id: &id, method, uri, peer, began };
+    let about = About { caller, method, uri, peer, began };
     finish(&state, answer, &about)
 }
 
@@ -171,17 +177,24 @@ pub async fn serve(
 pub fn expect(state: &State, request: &actix_http::Request) -> Result<(), HttpResponse> {
     let (method, uri) = (request.method(), request.uri());
     let Err(error) = admit(state, method, uri, &request.head().headers) else { return Ok(()) };
-    let (id, peer) = (state.next_id(), request.peer_addr());
-    let about = About { id: &id, method, uri, peer, began: Instant::now() };
+    let (id, who, peer) = (state.next_id(), Principal::Anonymous.name(), request.peer_addr());
+    let about = About { caller: Caller { who: &who, id: &id }, method, uri, peer, began: Instant::now() };
     let mut response = finish(state, Err(error), &about);
     // The client may send the body all the same, and it would be taken for the next request.
     response.head_mut().set_connection_type(ConnectionType::Close);
     Err(response)
 }
 
+/// Who calls, and the id of the request.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    who: &'a str,
+    id: &'a str,
+}
+
 /// What the log says of a request.
 struct About<'a> {
-    id: &'a str,
+    caller: Caller<'a>,
     method: &'a Method,
     uri: &'a Uri,
     peer: Option<SocketAddr>,
@@ -190,7 +203,7 @@ struct About<'a> {
 
 /// Gives the answer what every answer has, and tells the log.
 fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
-    let About { id, method, uri, peer, began } = about;
+    let About { caller: Caller { who, id }, method, uri, peer, began } = about;
     let mut why = String::new();
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
@@ -204,6 +217,7 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     let route = route::parse(uri.path()).ok().flatten();
     state.requests.note(route.as_ref(), method, response.status(), began.elapsed());
+    state.requests.note_pull(route.as_ref(), method, &response);
     let peer = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
     // What asks every few seconds, all day long, would hide the rest.
@@ -217,8 +231,8 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     let ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
     log::log!(
         level,
-        peer:%, method:%, path:%, status, ms, request_id:% = id, bytes;
-        "{peer} {method} {uri} {status} {ms} ms, request {id}{why}"
+        peer:%, who:%, method:%, path:%, status, ms, request_id:% = id, bytes;
+        "{peer} {who} {method} {uri} {status} {ms} ms, request {id}{why}"
     );
     response
 }
@@ -227,6 +241,7 @@ async fn dispatch(
     state: Data<State>,
     audience: Audience,
     request: HttpRequest,
+    caller: Caller<'_>,
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method().clone();
@@ -242,7 +257,8 @@ async fn dispatch(
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
     }
     let namespace = namespace(&query, &method);
-    let call = Call { state, request, query, audience };
+    let (who, id) = (caller.who.to_owned(), caller.id.to_owned());
+    let call = Call { state, request, query, audience, who, id };
     let mut response = handle(&call, route, &method, body).await.map_err(|error| {
         // The end-point has the method, and what stands there now does not allow it.
         let is_refused = error.refuses_method();
@@ -280,6 +296,7 @@ async fn handle(
         Route::TagHistory(name, tag) => extensions::tag_history(call, name, tag).await,
         Route::Repositories => reports::repositories(call).await,
         Route::Repository(name) => reports::repository(call, name).await,
+        Route::Audit => reports::audit(call).await,
         Route::Tags(name) => tags::list(call, name).await,
         Route::Referrers(name, digest) => referrers::list(call, name, digest).await,
         Route::Manifest(name, reference) => match *method {

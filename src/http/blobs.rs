@@ -72,7 +72,7 @@ fn answer(status: StatusCode, digest: Digest) -> HttpResponseBuilder {
 
 /// DELETE: takes the blob out of the repository.
 pub async fn delete(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.delete_blob(&name, digest)).await?;
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.delete_blob(&name, digest, actor)).await?;
     Ok(HttpResponse::Accepted().finish())
 }

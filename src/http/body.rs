@@ -4,7 +4,7 @@ use super::error::{ApiError, Code};
 use super::reply::blocking;
 use crate::config::Settings;
 use crate::oci::Digest;
-use crate::registry::{CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
+use crate::registry::{Actor, CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -98,9 +98,9 @@ impl Receiving {
     }
 
     /// The upload is whole.
-    pub async fn finish(self, digest: Digest) -> Result<(), ApiError> {
+    pub async fn finish(self, digest: Digest, actor: Actor) -> Result<(), ApiError> {
         let (registry, upload) = (Arc::clone(&self.registry), self.take());
-        blocking(move || registry.finish_upload(upload, digest).map(drop)).await
+        blocking(move || registry.finish_upload(upload, digest, actor)).await
     }
 
     /// The session ends with nothing left of it.

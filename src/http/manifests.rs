@@ -7,7 +7,7 @@ use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::registry::{Condition, Deleted, Error, ManifestPush, rfc3339};
+use crate::registry::{Actor, Condition, Deleted, Error, ManifestPush, rfc3339};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -59,8 +59,8 @@ pub async fn put(
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
     let (bytes, held) = body::collect(payload, settings, &call.state.manifest_bytes).await?;
     let accepted = accepted(&reference, &tags);
-    let push =
-        ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition, who: call.who() };
+    let (repository, actor) = (name.clone(), call.actor());
+    let push = ManifestPush { name: repository, reference, tags, content_type, bytes, condition, actor };
     let registry = call.registry();
     // Also where the request breaks off, the bytes are held until the push has ended.
     let pushed = blocking(move || {
@@ -128,7 +128,7 @@ pub async fn delete(
         Reference::Tag(tag) => delete_tag(call, name, tag, condition).await?,
         Reference::Digest(digest) => {
             let gone = delete_manifest(call, name.clone(), digest, condition).await?;
-            log::info!("{}", account_of(&name, digest, &gone, &call.who()));
+            log::info!("{}", account_of(&name, digest, &gone, &call.actor()));
             add_warnings(&mut response, gone_with(&name, digest, &gone).into_iter());
         }
     }
@@ -141,8 +141,8 @@ async fn delete_tag(
     tag: Tag,
     condition: Condition,
 ) -> Result<(), ApiError> {
-    let (registry, who) = (call.registry(), call.who());
-    blocking(move || registry.delete_tag(&name, &tag, condition, &who)).await
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.delete_tag(&name, &tag, condition, actor)).await
 }
 
 async fn delete_manifest(
@@ -151,15 +151,16 @@ async fn delete_manifest(
     digest: Digest,
     condition: Condition,
 ) -> Result<Deleted, ApiError> {
-    let (registry, who) = (call.registry(), call.who());
-    blocking(move || registry.delete_manifest(&name, digest, condition, &who)).await
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.delete_manifest(&name, digest, condition, actor)).await
 }
 
 /// What the log says of a deletion.
-fn account_of(name: &RepositoryName, digest: Digest, deleted: &Deleted, who: &str) -> String {
+fn account_of(name: &RepositoryName, digest: Digest, deleted: &Deleted, actor: &Actor) -> String {
     let Deleted { tags, manifests, bytes, due_at_ms } = deleted;
     format!(
-        "{who} deleted {digest} of {name}: {manifests} manifests and {} tags; {bytes} bytes go at {}",
+        "{} deleted {digest} of {name}: {manifests} manifests and {} tags; {bytes} bytes go at {}",
+        actor.label(),
         tags.len(),
         rfc3339(*due_at_ms)
     )

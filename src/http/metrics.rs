@@ -9,17 +9,18 @@ use super::reports::expect_local;
 use super::route::Route;
 use crate::meters::{Counter, Exposition, Histogram, Kind, seconds};
 use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The routes by name; the last is for what leads nowhere.
-const ROUTES: [&str; 15] = [
+const ROUTES: [&str; 16] = [
     "base",
     "catalog",
     "extensions",
     "tag_history",
     "repositories",
     "repository",
+    "audit",
     "tags",
     "manifest",
     "blob",
@@ -50,6 +51,10 @@ pub struct Requests {
     counts: Box<[Counter]>,
     /// By route and method.
     times: Box<[Histogram]>,
+    /// Manifests that were pulled.
+    manifests: Counter,
+    /// Blobs that were pulled.
+    blobs: Counter,
     /// Bytes that came over connections.
     pub received: Counter,
     /// Bytes that went over connections.
@@ -63,6 +68,8 @@ impl Default for Requests {
             began: Instant::now(),
             counts: (0..kinds * CLASSES.len()).map(|_| Counter::default()).collect(),
             times: (0..kinds).map(|_| Histogram::of_times(TIMES)).collect(),
+            manifests: Counter::default(),
+            blobs: Counter::default(),
             received: Counter::default(),
             sent: Counter::default(),
         }
@@ -81,6 +88,22 @@ impl Requests {
         self.times[kind].observe_time(took);
     }
 
+    /// Counts what was pulled. Of a blob that comes in ranges, the one with its first byte counts.
+    pub fn note_pull(&self, route: Option<&Route>, method: &Method, response: &HttpResponse) {
+        let is_whole = || response.status() == StatusCode::OK;
+        let is_first = || {
+            let range = response.headers().get(header::CONTENT_RANGE);
+            let begins = range.is_some_and(|range| range.as_bytes().starts_with(b"bytes 0-"));
+            response.status() == StatusCode::PARTIAL_CONTENT && begins
+        };
+        match route {
+            _ if method != Method::GET => {}
+            Some(Route::Manifest(..)) if is_whole() => self.manifests.add(1),
+            Some(Route::Blob(..)) if is_whole() || is_first() => self.blobs.add(1),
+            _ => {}
+        }
+    }
+
     fn expose(&self, page: &mut Exposition) {
         let name = "wharfinger_http_requests_total";
         page.family(name, Kind::Counter, "Requests by what they were for, method and class of status.");
@@ -95,6 +118,14 @@ impl Requests {
             let (route, method) = kind(i);
             page.histogram(name, &[("route", route), ("method", method)], times);
         }
+        let name = "wharfinger_pulls_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "What was pulled; of a blob in ranges, that with its first byte counts.",
+        );
+        page.sample(name, &[("kind", "manifest")], self.manifests.get());
+        page.sample(name, &[("kind", "blob")], self.blobs.get());
         let (received, sent) = ("wharfinger_http_received_bytes_total", "wharfinger_http_sent_bytes_total");
         page.counter(received, "Bytes that came from clients, heads and bodies.", self.received.get());
         page.counter(sent, "Bytes that went to clients, heads and bodies.", self.sent.get());
@@ -128,6 +159,7 @@ fn route_name(route: &Route) -> &'static str {
         Route::TagHistory(..) => "tag_history",
         Route::Repositories => "repositories",
         Route::Repository(_) => "repository",
+        Route::Audit => "audit",
         Route::Tags(_) => "tags",
         Route::Manifest(..) | Route::ImpossibleTag(..) => "manifest",
         Route::Blob(..) => "blob",

@@ -29,6 +29,8 @@ pub enum Route {
     Repositories,
     /// `/api/v1/repositories/<name>`.
     Repository(RepositoryName),
+    /// `/api/v1/audit`.
+    Audit,
     /// `/v2/<name>/tags/list`.
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>`.
@@ -62,6 +64,7 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
         return own(rest);
     }
     match path {
+        "/api/v1/audit" => return Ok(Some(Route::Audit)),
         "/livez" => return Ok(Some(Route::Live)),
         "/readyz" => return Ok(Some(Route::Ready)),
         "/metrics" => return Ok(Some(Route::Metrics)),
@@ -181,6 +184,7 @@ mod tests {
         assert_eq!(route(&path), Some(Route::Referrers(name("x/blobs/uploads"), parsed)));
         let tag = Tag::parse("v1").unwrap();
         assert_eq!(route("/v2/a/b/_oci/tag-history/v1"), Some(Route::TagHistory(name("a/b"), tag)));
+        assert_eq!(route("/api/v1/audit"), Some(Route::Audit));
         assert_eq!(route("/api/v1/repositories"), Some(Route::Repositories));
         assert_eq!(route("/api/v1/repositories/a/b"), Some(Route::Repository(name("a/b"))));
         let encoded = digest.replace(':', "%3A");
@@ -189,6 +193,7 @@ mod tests {
         for path in [
             "/",
             "/api/v1",
+            "/api/v1/audit/a",
             "/api/v1/repositoriesx",
             "/v2/_oci/tag-history/v1",
             "/v1/",

@@ -39,10 +39,10 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
         receiving.abandon().await?;
         return Err(error);
     }
-    if let Err(error) = receiving.finish(digest).await {
+    if let Err(error) = receiving.finish(digest, call.actor()).await {
         let registry = call.registry();
         // Where the refusal ended it already, there is nothing to cancel.
-        drop(blocking(move || registry.cancel_upload(&name, session)).await);
+        drop(blocking(move || registry.drop_upload(&name, session)).await);
         return Err(error);
     }
     Ok(created_blob(&name, digest))
@@ -60,8 +60,8 @@ fn announced(call: &Call) -> Option<u64> {
 /// Mounts, or says that the client has to upload.
 async fn mount(call: &Call, name: &RepositoryName, digest: Digest) -> Result<Option<HttpResponse>, ApiError> {
     let from = call.query.get("from").map(RepositoryName::parse).transpose()?;
-    let (registry, repository) = (call.registry(), name.clone());
-    let mounted = blocking(move || registry.mount_blob(&repository, digest, from.as_ref())).await?;
+    let (registry, repository, actor) = (call.registry(), name.clone(), call.actor());
+    let mounted = blocking(move || registry.mount_blob(&repository, digest, from.as_ref(), actor)).await?;
     Ok(mounted.then(|| created_blob(name, digest)))
 }
 
@@ -74,8 +74,8 @@ pub async fn status(call: &Call, name: RepositoryName, session: SessionId) -> Re
 
 /// DELETE: gives the upload up.
 pub async fn cancel(call: &Call, name: RepositoryName, session: SessionId) -> Result<HttpResponse, ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.cancel_upload(&name, session)).await?;
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.cancel_upload(&name, session, actor)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -104,7 +104,7 @@ pub async fn finish(
     })?;
     let digest = Digest::parse(digest)?;
     match receive(call, &name, session, body).await {
-        Ok(receiving) => receiving.finish(digest).await?,
+        Ok(receiving) => receiving.finish(digest, call.actor()).await?,
         Err(error) if error.is(Code::BlobUploadUnknown) => {
             let (registry, repository) = (call.registry(), name.clone());
             if !blocking(move || registry.is_finished(&repository, session, digest)).await? {

@@ -3,6 +3,10 @@
 //! Until the first release these may change in place; from then on a change is a new version byte and a
 //! migration with the old type frozen beside it.
 
+mod audit;
+
+pub use audit::{AuditAction, AuditRecord};
+
 use super::codec::Record;
 use crate::oci::{Algorithm, Digest, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId};
 use serde::{Deserialize, Serialize};
@@ -32,6 +36,7 @@ records! {
     GoneRecord = 1;
     DamagedRecord = 1;
     ScrubRecord = 1;
+    AuditRecord = 1;
 }
 
 /// Which migrations the ledger has been through.

@@ -4,7 +4,7 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
+    AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
     ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
     TombstoneRecord, UploadRecord,
 };
@@ -117,6 +117,9 @@ pub const DAMAGED: Table<(Digest, SessionId), DamagedRecord> = Table::new(TableI
 
 /// `()` -> how far the scrub came. One row; none: it begins with the first blob.
 pub const SCRUB: Table<(), ScrubRecord> = Table::new(TableId::Scrub);
+
+/// (when in ms since the epoch, number that is partly random) -> an act: who did what to what.
+pub const AUDIT: Table<(u64, u64), AuditRecord> = Table::new(TableId::Audit);
 
 /// A bare number as a row's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

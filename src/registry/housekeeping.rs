@@ -37,6 +37,7 @@ impl Registry {
         let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000, steps);
         let (ruled, more) = unless_full(ruled)?;
         unless_full(self.forget_old_history())?;
+        unless_full(self.forget_old_acts())?;
         let collected = unless_full(self.collect(Round { ends_keeping: false, steps }))?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {

@@ -3,6 +3,8 @@
 //! One file a verb. Everything here is plain blocking code over [`Store`]: a request reads one snapshot or
 //! makes one write, and each rule is decided inside of it.
 
+mod actor;
+mod audit;
 mod blob;
 mod clock;
 mod collect;
@@ -43,10 +45,13 @@ mod usage;
 mod verify;
 mod whole;
 
+pub use crate::store::records::{AuditAction, AuditRecord};
 pub use crate::store::{
     Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
+pub use actor::Actor;
+pub use audit::{Act, AuditFilter, AuditPage, AuditPlace, AuditPlaceError};
 pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock, rfc3339};
 pub use collect::{Collected, Round};
@@ -77,7 +82,7 @@ use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
 
@@ -95,6 +100,8 @@ pub struct Registry {
     retained_at_ms: AtomicU64,
     /// Where the search for old history goes on.
     history_cursor: Mutex<history::Cursor>,
+    /// How many acts began since the start: those of one millisecond stand in the order of these numbers.
+    acts: AtomicU32,
     /// How many blobs were found damaged since the start.
     damaged_blobs: AtomicU64,
     /// What was done since the start.
@@ -116,6 +123,7 @@ impl Registry {
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
+            acts: AtomicU32::new(0),
             damaged_blobs: AtomicU64::new(0),
             meters: figures::Meters::default(),
             is_stopping: AtomicBool::new(false),
@@ -148,9 +156,9 @@ impl Registry {
     }
 
     /// A change of tags that begins now.
-    fn change(&self, who: &str, cause: Cause) -> Change {
+    fn change(&self, actor: &Actor, cause: Cause) -> Change {
         let history_max = self.config().settings.tag_history_max;
-        Change { now_ms: self.clock.now_ms(), who: who.to_owned(), cause, history_max }
+        Change { now_ms: self.clock.now_ms(), who: actor.label(), cause, history_max }
     }
 
     /// How long a lease lasts, in milliseconds.

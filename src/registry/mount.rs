@@ -1,11 +1,13 @@
 //! Mounting: linking a blob that another repository has, without its bytes.
 
 use super::Registry;
+use super::actor::Actor;
+use super::audit;
 use super::error::Error;
 use super::links::{self, Judge};
 use super::{ids, repositories};
 use crate::oci::{Digest, RepositoryName};
-use crate::store::records::BlobRecord;
+use crate::store::records::{AuditAction, BlobRecord};
 use crate::store::{MetaError, Read};
 
 impl Registry {
@@ -16,6 +18,7 @@ impl Registry {
         name: &RepositoryName,
         digest: Digest,
         from: Option<&RepositoryName>,
+        who: impl Into<Actor>,
     ) -> Result<bool, Error> {
         let now_ms = self.clock.now_ms();
         // Looked at first, so that a miss, which docker has many of, writes nothing.
@@ -32,12 +35,16 @@ impl Registry {
         self.expect_room(0)?;
         let (name, from, fresh) = (name.clone(), from.cloned(), ids::repository());
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
+        let words = from.as_ref().map_or_else(String::new, |from| format!("from {from}"));
+        let entry = self.act(&who.into(), AuditAction::BlobMount).in_repository(&name).on(digest);
+        let entry = entry.saying(&words);
         self.store.write(move |tx| {
             if held(tx, digest, from.as_ref(), now_ms)?.is_none() {
                 return Ok(false);
             }
             let repository = repositories::find_or_create(tx, &name, fresh, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
+            audit::note(tx, &entry)?;
             Ok(true)
         })
     }

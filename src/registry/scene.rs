@@ -63,7 +63,7 @@ impl Scene {
         let digest = Digest::of(Algorithm::Sha256, content);
         let mut upload = self.registry.start_upload(&name(repository), Algorithm::Sha256, 0).unwrap();
         self.registry.append(&mut upload, content).unwrap();
-        self.registry.finish_upload(upload, digest).unwrap();
+        self.registry.finish_upload(upload, digest, "pusher").unwrap();
         digest
     }
 
@@ -81,7 +81,7 @@ impl Scene {
             content_type: None,
             bytes,
             condition: Condition::default(),
-            who: "pusher".to_owned(),
+            actor: "pusher".into(),
         })?;
         Ok(pushed.digest)
     }

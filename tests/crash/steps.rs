@@ -112,7 +112,7 @@ fn finish(registry: &Registry, session: SessionId, content: &[u8]) {
     let mut upload = registry.resume_upload(&repository(), session, None).expect("the session goes on");
     let offset = usize::try_from(upload.offset()).expect("small");
     registry.append(&mut upload, &content[offset..]).expect("bytes are taken");
-    registry.finish_upload(upload, digest(content)).expect("the upload is whole");
+    registry.finish_upload(upload, digest(content), "pusher").expect("the upload is whole");
 }
 
 fn assert_served(registry: &Registry, content: &[u8]) {

@@ -60,7 +60,7 @@ impl Place {
             .expect("an upload begins");
         self.registry().append(&mut upload, content).expect("bytes are taken");
         let digest = Digest::of(Algorithm::Sha256, content);
-        self.registry().finish_upload(upload, digest).expect("an upload ends");
+        self.registry().finish_upload(upload, digest, "pusher").expect("an upload ends");
     }
 
     /// Pushes a manifest alone, by a tag or else by its digest.
@@ -76,7 +76,7 @@ impl Place {
             content_type: Some(manifest.media_type.clone()),
             bytes: manifest.bytes.clone(),
             condition: Condition::default(),
-            who: "pusher".to_owned(),
+            actor: "pusher".into(),
         })
     }
 

@@ -77,11 +77,13 @@ pub enum TableId {
     Scrub,
     /// What went for good, and why.
     Gone,
+    /// Who did what.
+    Audit,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -111,6 +113,7 @@ impl TableId {
         Self::Damaged,
         Self::Scrub,
         Self::Gone,
+        Self::Audit,
     ];
 
     /// The table's stable name.
@@ -146,6 +149,7 @@ impl TableId {
             Self::Damaged => "damaged",
             Self::Scrub => "scrub",
             Self::Gone => "gone",
+            Self::Audit => "audit",
         }
     }
 
@@ -243,6 +247,9 @@ pub trait ReadRows {
 
     /// The first rows of `range`, in the order of their keys, as many as `limit` says.
     fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
+
+    /// The last rows of `range`, the last first, as many as `limit` says.
+    fn range_back(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
 
     /// Whether something here was answered with [`EngineError::Reopened`].
     fn is_lost(&self) -> bool {

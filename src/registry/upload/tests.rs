@@ -108,7 +108,7 @@ fn what_was_cut_off_is_not_acknowledged_afterwards() {
         assert_eq!(registry.verify(true).unwrap().violations, []);
         let mut upload = registry.resume_upload(&name(), session, Some(6)).unwrap();
         registry.append(&mut upload, b"456789").unwrap();
-        registry.finish_upload(upload, Digest::of(Algorithm::Sha256, b"123456789")).unwrap();
+        registry.finish_upload(upload, Digest::of(Algorithm::Sha256, b"123456789"), "pusher").unwrap();
         assert_eq!(registry.verify(true).unwrap().violations, []);
     }
 }
