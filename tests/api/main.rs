@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod blob_ranges;
 mod blobs;
 mod collecting;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
+    AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
     ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
     TombstoneRecord, UploadRecord,
 };
@@ -12,7 +12,7 @@ use wharfinger::meta::records::{
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 16 {
+    match kind % 17 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -28,7 +28,8 @@ pub fn check(bytes: &[u8]) {
         12 => one::<PinRecord>(bytes),
         13 => one::<DamagedRecord>(bytes),
         14 => one::<ScrubRecord>(bytes),
-        _ => one::<GoneRecord>(bytes),
+        15 => one::<GoneRecord>(bytes),
+        _ => one::<AuditRecord>(bytes),
     }
 }
 
@@ -106,6 +107,22 @@ pub fn samples() -> Vec<Vec<u8>> {
         DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
         ScrubRecord { after: digest }.to_bytes(),
         gone.to_bytes(),
+        audit(digest).to_bytes(),
     ];
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
+}
+
+#[cfg(test)]
+fn audit(digest: wharfinger::oci::Digest) -> AuditRecord {
+    AuditRecord {
+        action: wharfinger::meta::records::AuditAction::ManifestPush,
+        who: "alice".to_owned(),
+        address: Some("192.0.2.7".to_owned()),
+        request_id: Some("00ff".to_owned()),
+        repository: Some("team/app".to_owned()),
+        digest: Some(digest),
+        tags: vec!["v1".to_owned()],
+        tags_count: 1,
+        detail: String::new(),
+    }
 }
