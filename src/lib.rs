@@ -25,6 +25,7 @@
 //!   it.
 //! - I11: every size and count that is shown as that of a repository or the registry changes in the
 //!   transaction that changes what it counts.
+//! - I12: the name of an access token is no other token's.
 
 pub mod auth;
 pub mod blobs;

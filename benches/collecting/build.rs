@@ -106,9 +106,9 @@ fn write_rows(registry: &Registry, name: &RepositoryName, digests: &[Digest]) {
 }
 
 fn upload(registry: &Registry, name: &RepositoryName, content: &[u8]) {
-    let mut upload = registry.start_upload(name, Algorithm::Sha256, 0).expect("an upload");
+    let mut upload = registry.start_upload(name, Algorithm::Sha256, 0, "anonymous").expect("an upload");
     registry.append(&mut upload, content).expect("appended");
-    registry.finish_upload(upload, Digest::of(Algorithm::Sha256, content)).expect("finished");
+    registry.finish_upload(upload, Digest::of(Algorithm::Sha256, content), "bench").expect("finished");
 }
 
 /// Pushes an image of these layers.
@@ -132,7 +132,7 @@ fn push(registry: &Registry, name: &RepositoryName, layers: &[Digest]) -> String
         content_type: None,
         bytes,
         condition: Condition::default(),
-        who: "bench".to_owned(),
+        actor: "bench".into(),
     });
     pushed.expect("pushed").digest.to_string()
 }

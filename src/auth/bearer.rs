@@ -92,6 +92,7 @@ struct Key {
 }
 
 /// The keys of the registry; the first signs.
+#[derive(Default)]
 pub struct Keyring(Vec<Key>);
 
 /// It shows which keys there are, and none of them.

@@ -184,8 +184,8 @@ mod tests {
         fn a_grant_covers_what_was_asked_for_and_allowed(asked: u8, allowed: u8) {
             let of = |bits: u8| {
                 let all = Action::ALL.into_iter().enumerate();
-                let some: Vec<_> = all.filter(|(i, _)| bits & (1 << i) != 0).map(|(_, action)| action).collect();
-                Actions::of(&some)
+                let some = all.filter(|(i, _)| bits & (1 << i) != 0).map(|(_, action)| action);
+                Actions::of(&some.collect::<Vec<_>>())
             };
             let (asked, allowed) = (of(asked & 0b1_1111), of(allowed & 0b1_1111));
             let name = RepositoryName::parse("a/b").unwrap();

@@ -1,21 +1,47 @@
 //! What commands can have done to the repositories of a directory: by the server that has it open, or by the
 //! command itself.
 
+use super::accounts::{self, AccountAction};
 use super::control::{self, Answer, Request};
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
-use crate::config::Config;
+use crate::config::{Config, Pattern};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::registry::{Error, Registry, Restored, SystemClock};
+use crate::registry::{Act, AuditAction, AuditFilter, Error, Registry, Restored, SystemClock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Who does it, by the history.
-const WHO: &str = "local";
+/// Who does it, by the history and the audit.
+pub const WHO: &str = "local";
+
+/// What is said of an answer to another question.
+const OTHER_VERSION: &str = "the running server answers something else: is it of another version?";
+
+/// How many acts one answer has.
+const AUDIT_PAGE_MAX: usize = 1000;
 
 /// How many changes of a tag one answer has.
 const HISTORY_MAX: usize = 10_000;
+
+/// Which acts are asked for, as it is said on the command line.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditQuery {
+    /// In milliseconds since the epoch, both ends in it.
+    pub since_ms: Option<u64>,
+    /// The other end.
+    pub until_ms: Option<u64>,
+    /// A pattern.
+    pub repo: Option<String>,
+    /// A name.
+    pub user: Option<String>,
+    /// A word.
+    pub action: Option<String>,
+    /// Behind this act, going back in time.
+    pub last: Option<String>,
+    /// No more than these.
+    pub limit: usize,
+}
 
 /// One of these things.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,13 +69,22 @@ pub enum Action {
     RenameRepository(String, String),
     /// Copy one.
     CopyRepository(String, String),
+    /// Something to users or tokens.
+    Account(AccountAction),
+    /// Who did what.
+    Audit(AuditQuery),
 }
 
 impl Action {
     /// Whether it only looks.
     const fn only_looks(&self) -> bool {
         match self {
-            Self::TagHistory(..) | Self::Pins | Self::Repositories(_) | Self::Repository(..) => true,
+            Self::TagHistory(..)
+            | Self::Pins
+            | Self::Repositories(_)
+            | Self::Repository(..)
+            | Self::Audit(_) => true,
+            Self::Account(action) => action.only_looks(),
             Self::Undelete(..)
             | Self::TagRestore(..)
             | Self::Pin(..)
@@ -98,7 +133,7 @@ fn perform_quietly(registry: &Registry, action: &Action) -> Result<Value, String
             Ok(json!({"digest": digest}))
         }
         Action::Unpin(name, what) => {
-            let digest = registry.unpin(&repository(name)?, &reference(what)?).map_err(words)?;
+            let digest = registry.unpin(&repository(name)?, &reference(what)?, WHO).map_err(words)?;
             Ok(json!({"digest": digest}))
         }
         Action::Pins => {
@@ -109,12 +144,13 @@ fn perform_quietly(registry: &Registry, action: &Action) -> Result<Value, String
             Ok(json!({"pins": pins.collect::<Vec<_>>()}))
         }
         Action::Repositories(_) | Action::Repository(..) => look(registry, action),
+        Action::Audit(query) => audit(registry, query),
         Action::DeleteRepository(name) => {
             registry.delete_repository(&repository(name)?, WHO).map_err(words)?;
             Ok(json!({}))
         }
         Action::RenameRepository(from, to) => {
-            registry.rename_repository(&repository(from)?, &repository(to)?).map_err(words)?;
+            registry.rename_repository(&repository(from)?, &repository(to)?, WHO).map_err(words)?;
             Ok(json!({}))
         }
         Action::CopyRepository(from, to) => {
@@ -122,6 +158,7 @@ fn perform_quietly(registry: &Registry, action: &Action) -> Result<Value, String
                 registry.copy_repository(&repository(from)?, &repository(to)?, WHO).map_err(words)?;
             Ok(json!({"manifests": copied.manifests, "tags": copied.tags}))
         }
+        Action::Account(action) => accounts::perform(registry, action, WHO),
     }
 }
 
@@ -143,6 +180,31 @@ fn look(registry: &Registry, action: &Action) -> Result<Value, String> {
         }
         _ => unreachable!("the caller has these two"),
     }
+}
+
+fn audit(registry: &Registry, query: &AuditQuery) -> Result<Value, String> {
+    let last = query.last.as_deref().map(|last| last.parse().map_err(|error| format!("{last}: {error}")));
+    let repository =
+        query.repo.as_deref().map(|text| Pattern::parse(text).map_err(|error| error.to_string()));
+    let filter = AuditFilter {
+        since_ms: query.since_ms,
+        until_ms: query.until_ms,
+        repository: repository.transpose()?,
+        who: query.user.clone(),
+        action: query.action.as_deref().map(audit_action).transpose()?,
+    };
+    let limit = query.limit.min(AUDIT_PAGE_MAX);
+    let page = registry.audit(&filter, last.transpose()?, limit).map_err(|error| error.to_string())?;
+    let acts: Vec<_> = page.acts.iter().map(Act::to_json).collect();
+    Ok(json!({"acts": acts, "next": page.next.map(|next| next.to_string())}))
+}
+
+/// The action of the audit that a word names; the refusal says which there are.
+pub fn audit_action(word: &str) -> Result<AuditAction, String> {
+    AuditAction::parse(word).ok_or_else(|| {
+        let known: Vec<_> = AuditAction::ALL.iter().map(|action| action.word()).collect();
+        format!("{word}: expected one of {}", known.join(", "))
+    })
 }
 
 fn restored(done: &Restored) -> Value {
@@ -197,33 +259,75 @@ pub fn split(text: &str) -> Result<(String, Option<String>), String> {
 
 /// Has the server that runs on the directory do it, or does it here where none does. Shows the answer as JSON
 /// or by `show`.
-pub fn run(data: &DataArguments, action: Result<Action, String>, json: bool, show: fn(&Value)) -> ExitCode {
-    let inputs = data.config.inputs(&[("data", "--data", &data.data)]);
-    let answer = action.and_then(|action| config::load(&inputs).and_then(|config| ask(config, action)));
-    match answer {
-        Ok(Answer::Report(report)) if json => say!("{report}"),
-        Ok(Answer::Report(report)) => show(&report),
-        Ok(Answer::Failed(words)) => {
-            eprintln!("wharfinger: {words}");
-            return ExitCode::from(FOUND_WRONG);
-        }
-        Ok(_) => return wrong_use("the running server answers something else: is it of another version?"),
-        Err(words) => return wrong_use(&words),
+pub fn run(
+    data: &DataArguments,
+    action: Result<Action, String>,
+    json: bool,
+    show: impl FnOnce(&Value),
+) -> ExitCode {
+    match done(data, action) {
+        Ok(report) if json => say!("{report}"),
+        Ok(report) => show(&report),
+        Err(code) => return code,
     }
     ExitCode::SUCCESS
 }
 
-fn ask(config: Config, action: Action) -> Result<Answer, String> {
-    let request = Request::Do(action);
-    let asked = control::ask(&config.data, &request);
-    if let Some(answer) = asked.map_err(|error| format!("the running server does not answer: {error}"))? {
-        return Ok(answer);
+/// Has it done, and hands back the answer. Where there is none, it is said why.
+pub fn done(data: &DataArguments, action: Result<Action, String>) -> Result<Value, ExitCode> {
+    let answer = action.and_then(|action| Directory::of(data)?.ask(action));
+    match answer {
+        Ok(Answer::Report(report)) => Ok(report),
+        Ok(Answer::Failed(words)) => {
+            eprintln!("wharfinger: {words}");
+            Err(ExitCode::from(FOUND_WRONG))
+        }
+        Ok(_) => Err(wrong_use(OTHER_VERSION)),
+        Err(words) => Err(wrong_use(&words)),
     }
-    let only_looks = matches!(&request, Request::Do(action) if action.only_looks());
-    let store = if only_looks { look_at_store(&config) } else { reopen_store(&config) };
-    let registry = Registry::new(store.map_err(|error| error.to_string())?, Arc::new(SystemClock), config);
-    if !only_looks {
-        registry.recover().map_err(|error| format!("the start failed: {error}"))?;
+}
+
+/// A directory of which something is asked once or, page by page, more often.
+pub struct Directory {
+    config: Config,
+    /// Opened here, where no server has it open.
+    opened: Option<Registry>,
+}
+
+impl Directory {
+    /// The directory that the arguments name.
+    pub fn of(data: &DataArguments) -> Result<Self, String> {
+        let inputs = data.config.inputs(&[("data", "--data", &data.data)]);
+        Ok(Self { config: config::load(&inputs)?, opened: None })
     }
-    Ok(control::answer(&registry, &request))
+
+    /// Has it done. What only looks may be followed only by what only looks.
+    fn ask(&mut self, action: Action) -> Result<Answer, String> {
+        let only_looks = action.only_looks();
+        let request = Request::Do(action);
+        if let Some(registry) = &self.opened {
+            return Ok(control::answer(registry, &request));
+        }
+        let asked = control::ask(&self.config.data, &request);
+        if let Some(answer) = asked.map_err(|error| format!("the running server does not answer: {error}"))? {
+            return Ok(answer);
+        }
+        let config = self.config.clone();
+        let store = if only_looks { look_at_store(&config) } else { reopen_store(&config) };
+        let store = store.map_err(|error| error.to_string())?;
+        let registry = Registry::new(store, Arc::new(SystemClock), config);
+        if !only_looks {
+            registry.recover().map_err(|error| format!("the start failed: {error}"))?;
+        }
+        Ok(control::answer(self.opened.insert(registry), &request))
+    }
+
+    /// The report on something that is looked at.
+    pub fn report(&mut self, action: Action) -> Result<Value, String> {
+        match self.ask(action)? {
+            Answer::Report(report) => Ok(report),
+            Answer::Failed(words) => Err(words),
+            Answer::Collected(_) => Err(OTHER_VERSION.to_owned()),
+        }
+    }
 }

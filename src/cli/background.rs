@@ -1,5 +1,6 @@
 //! Work of a server that no request waits for: a thread each, which ends with the server.
 
+use crate::http::tls::Tls;
 use crate::registry::{Error, Registry, Scrub};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// How long the scrub pauses between two rounds: what it may read in a second it reads in one go.
 const SCRUB_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long it takes until renewed files of a certificate are seen, and as long again until they are read.
+const CERTIFICATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A thread that is told to end, and waited for, when this is dropped.
 pub struct Background {
@@ -42,6 +46,22 @@ impl Background {
             while goes_on(&woken, interval(busy)) {
                 let outcome = registry.keep_house();
                 busy = outcome.inspect_err(|error| report("housekeeping", error)).unwrap_or(false);
+            }
+            let written = registry.write_token_uses();
+            written.inspect_err(|error| report("noting when tokens were used", error)).ok();
+        })
+    }
+
+    /// Takes up a renewed certificate, and warns of one that is about to end.
+    pub fn certificate(registry: Arc<Registry>, tls: Arc<Tls>) -> Self {
+        Self::start("certificate", move |woken| {
+            loop {
+                tls.warn(registry.config().settings.certificate_warn_days);
+                match woken.recv_timeout(CERTIFICATE_PAUSE) {
+                    Ok(()) => tls.look(true),
+                    Err(RecvTimeoutError::Timeout) => tls.look(false),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
         })
     }

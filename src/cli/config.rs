@@ -1,7 +1,7 @@
 //! `wharfinger config`, and how every command comes to its configuration.
 
-use super::wrong_use;
-use crate::auth::Access;
+use super::{htpasswd, wrong_use};
+use crate::auth::Policy;
 use crate::config::{self, CONFIG_VARIABLE, Config, Inputs, VARIABLE_PREFIX, Written};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -40,23 +40,6 @@ pub fn load(inputs: &Inputs) -> Result<Config, String> {
     inputs.load().map_err(|error| error.to_string())
 }
 
-/// What callers without credentials may do: everything, but only where no other machine can call.
-pub fn access(config: &Config) -> Result<Access, String> {
-    match &config.anonymous {
-        Some(list) => {
-            let refused = |error| format!("{}: {error}", config.source("anonymous"));
-            Access::parse(list).map_err(refused)
-        }
-        None if config.listen.ip().is_loopback() => Ok(Access::everything()),
-        None => Err(format!(
-            "listening on {} would open the registry to others, and nothing says what they may do. \
-             Say it with --anonymous pull,push,delete (or fewer), with WHARFINGER_ANONYMOUS, or with \
-             `anonymous` in the configuration; or listen on 127.0.0.1",
-            config.listen
-        )),
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -88,7 +71,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let checked = load(&check.config.inputs(&[])).and_then(|config| access(&config).map(|_| config));
+    let checked = load(&check.config.inputs(&[])).and_then(|config| Policy::of(&config).map(|_| config));
+    let checked = checked.and_then(|config| htpasswd::open(&config).map(|_| config));
     match checked {
         Ok(config) if check.json => say!("{}", as_json(&config)),
         Ok(config) => print!("{}", config.to_toml()),
@@ -118,8 +102,23 @@ fn as_json(config: &Config) -> Value {
             "source": rule.source.to_string(),
         })
     });
+    let groups = config
+        .groups
+        .iter()
+        .map(|(name, group)| json!({"name": name, "users": group.users, "source": group.source.to_string()}));
+    let access = config.access.rules().iter().map(|rule| {
+        json!({
+            "who": rule.who.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "repos": rule.repos.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "can": rule.can,
+            "source": rule.source.to_string(),
+        })
+    });
+    let access = config.access.is_said().then(|| access.collect::<Vec<_>>());
     json!({
         "settings": settings.collect::<Vec<_>>(),
         "repositories": repositories.collect::<Vec<_>>(),
+        "groups": groups.collect::<Vec<_>>(),
+        "access": access,
     })
 }

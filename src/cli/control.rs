@@ -5,7 +5,7 @@
 //! that a long command holds up no other.
 
 use super::actions::{self, Action};
-use crate::registry::{Checks, Collected, Progress, Registry, connect_control};
+use crate::registry::{Checks, Collected, Error, Progress, Registry, connect_control};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -71,7 +71,7 @@ pub enum Answer {
 /// Does what is asked, the same in a server and in a command that has the directory to itself.
 pub fn answer(registry: &Registry, request: &Request) -> Answer {
     let outcome = match request {
-        Request::CollectNow => registry.collect_now().map(Answer::Collected),
+        Request::CollectNow => collect_now(registry).map(Answer::Collected),
         Request::Garbage => registry.garbage().map(|report| Answer::Report(report.to_json())),
         Request::Explain(digest) => match digest.parse() {
             Ok(digest) => registry.explain(digest).map(|report| Answer::Report(report.to_json())),
@@ -85,6 +85,11 @@ pub fn answer(registry: &Registry, request: &Request) -> Answer {
         }
     };
     outcome.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+fn collect_now(registry: &Registry) -> Result<Collected, Error> {
+    registry.note_collect_now(actions::WHO)?;
+    registry.collect_now()
 }
 
 fn verify(registry: &Registry, deep: bool, tell: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Answer {

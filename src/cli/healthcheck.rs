@@ -2,6 +2,7 @@
 
 use super::config::{self, ConfigArguments};
 use super::{FOUND_WRONG, reachable, wrong_use};
+use crate::http::tls;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -28,14 +29,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Err(words) => return wrong_use(&words),
     };
     let address = reachable(config.listen);
-    match ask(address, Duration::from_secs(arguments.timeout_secs)) {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    match ask(address, config.tls.is_some(), Duration::from_secs(arguments.timeout_secs)) {
         // Also a refusal is an answer: 401 wants credentials, 403 lets nobody pull without them.
         Ok(status @ 200..500) => {
-            say!("http://{address}/v2/ answers {status}");
+            say!("{scheme}://{address}/v2/ answers {status}");
             ExitCode::SUCCESS
         }
-        Ok(status) => unhealthy(&format!("http://{address}/v2/ answers {status}")),
-        Err(error) => unhealthy(&format!("http://{address}/v2/ does not answer: {error}")),
+        Ok(status) => unhealthy(&format!("{scheme}://{address}/v2/ answers {status}")),
+        Err(error) => unhealthy(&format!("{scheme}://{address}/v2/ does not answer: {error}")),
     }
 }
 
@@ -44,11 +46,16 @@ fn unhealthy(message: &str) -> ExitCode {
     ExitCode::from(FOUND_WRONG)
 }
 
-fn ask(address: SocketAddr, timeout: Duration) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
+fn ask(address: SocketAddr, is_tls: bool, limit: Duration) -> std::io::Result<u16> {
+    let stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    if is_tls { converse(tls::to_this_machine(address, stream)?, address) } else { converse(stream, address) }
+}
+
+fn converse(mut stream: impl Read + Write, address: SocketAddr) -> std::io::Result<u16> {
     write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    stream.flush()?;
     // "HTTP/1.1 200": what comes behind it does not matter.
     let mut status_line = [0; 12];
     stream.read_exact(&mut status_line)?;

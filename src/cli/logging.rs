@@ -2,12 +2,12 @@
 //!
 //! Whatever a client sent, a line stays one line: control characters are escaped in both.
 
+use super::text::plain;
 use crate::config::LOG_FORMAT_VARIABLE;
 use env_logger::fmt::Formatter;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::{Map, Value as Json};
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 /// What is logged unless `RUST_LOG` says otherwise. To actix-http all that is no HTTP is an error, such as
@@ -38,7 +38,7 @@ pub fn begin() -> Result<(), String> {
 fn text_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let (time, level) = (out.timestamp(), record.level());
     let style = out.default_level_style(level);
-    let (target, message) = (record.target(), escaped(&record.args().to_string()));
+    let (target, message) = (record.target(), plain(&record.args().to_string()));
     writeln!(out, "[{time} {style}{level:<5}{style:#} {target}] {message}")
 }
 
@@ -66,29 +66,5 @@ impl<'kvs> VisitSource<'kvs> for Fields {
         let json = value.to_u64().map_or_else(|| Json::String(value.to_string()), Json::from);
         self.0.insert(key.to_string(), json);
         Ok(())
-    }
-}
-
-/// The text without control characters: with one, a client could write lines of its own, or to the terminal.
-fn escaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            write!(plain, "{}", character.escape_default()).expect("a String takes every write");
-        } else {
-            plain.push(character);
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_escaped_and_nothing_else() {
-        assert_eq!(escaped("a\"\\ \u{e4} b"), "a\"\\ \u{e4} b");
-        assert_eq!(escaped("a\n\r\t\u{1b}[31m\u{9b}\u{7f}"), "a\\n\\r\\t\\u{1b}[31m\\u{9b}\\u{7f}");
     }
 }

@@ -8,20 +8,28 @@ macro_rules! say {
     };
 }
 
+mod accounts;
 mod actions;
+mod audit;
 mod background;
 mod config;
 mod control;
 mod gc;
 mod healthcheck;
+mod htpasswd;
 mod logging;
+mod open_files;
 mod pin;
+mod policy;
+mod prompt;
 mod reload;
 mod repo;
 mod serve;
 mod tag;
 mod text;
+mod token;
 mod undelete;
+mod user;
 mod verify;
 
 use crate::config::Config;
@@ -65,8 +73,16 @@ enum Command {
     Repo(repo::Arguments),
     /// Copy a repository under another name, without moving a byte of its blobs
     Copy(repo::Two),
+    /// Add users and change their passwords
+    User(user::Arguments),
+    /// Make tokens for programs, and end them
+    Token(token::Arguments),
+    /// Say who did what to what, when and from where
+    Audit(audit::Arguments),
     /// Ask a running registry whether it answers; for containers
     Healthcheck(healthcheck::Arguments),
+    /// Say who may do what, by the rules of the configuration
+    Policy(policy::Arguments),
     /// Check a configuration, or print an example of one
     Config(config::Arguments),
 }
@@ -99,7 +115,11 @@ pub fn run() -> ExitCode {
         Command::Pin(arguments) => pin::run(&arguments),
         Command::Repo(arguments) => repo::run(&arguments),
         Command::Copy(arguments) => repo::copy(&arguments),
+        Command::User(arguments) => user::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }
 }

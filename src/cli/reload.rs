@@ -1,8 +1,9 @@
 //! SIGHUP: the configuration is read again, and what can change while the registry serves, changes.
 
-use super::config;
+use super::{config, htpasswd, open_files};
+use crate::auth::Policy;
 use crate::config::{Config, Inputs, Reload};
-use crate::http::app::State;
+use crate::http::state::State;
 
 /// Reads the configuration again. One that is refused changes nothing.
 pub fn reload(inputs: &Inputs, state: &State) {
@@ -19,8 +20,11 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
     let changes = read.changes_since(&running);
     let next: Config = read.reloaded_over(&running);
     // Judged by the address that is listened on, not by one that the file may name for the next start.
-    let access = config::access(&next)?;
-    state.set_access(access);
+    let policy = Policy::of(&next)?;
+    let users = htpasswd::open(&next)?;
+    state.login.set_htpasswd(users);
+    state.set_policy(policy);
+    open_files::check_limit(&next);
     state.registry.set_config(next);
     let told = changes.into_iter().map(|(key, before, after, reload)| match reload {
         Reload::Live => format!("{key} was {before} and is {after}"),

@@ -2,11 +2,13 @@
 
 use super::background::Background;
 use super::reload::reload;
-use super::{DataArguments, config, control, open_store, reachable, wrong_use};
-use crate::auth::{Access, Action};
+use super::{DataArguments, config, control, htpasswd, open_files, open_store, reachable, wrong_use};
+use crate::auth::{Action, Policy, Principal};
 use crate::config::{Config, Inputs, Source};
-use crate::http::app::{Audience, State};
-use crate::http::listen;
+use crate::http::login::Login;
+use crate::http::state::{Audience, State};
+use crate::http::tls::Tls;
+use crate::http::{listen, random};
 use crate::registry::{DataDir, Registry, SystemClock};
 use actix_web::rt::{System, SystemRunner};
 use actix_web::web::Data;
@@ -20,8 +22,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 const LISTEN_HELP: &str =
     "Where to listen; port 0 takes any free one [default: 127.0.0.1:5000] [env: WHARFINGER_LISTEN]";
-const ANONYMOUS_HELP: &str =
-    "What callers without credentials may do: a list of pull, push and delete [env: WHARFINGER_ANONYMOUS]";
+const ANONYMOUS_HELP: &str = "What everybody may do, without credentials: a list of pull, create, push and \
+                              delete [env: WHARFINGER_ANONYMOUS]";
 
 /// How long the end waits for uploads that it broke off to be made durable: a sync and a commit each.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
@@ -51,7 +53,9 @@ struct Prepared {
     listener: TcpListener,
     watched: Option<TcpListener>,
     registry: Arc<Registry>,
-    access: Access,
+    policy: Policy,
+    login: Login,
+    tls: Option<Arc<Tls>>,
     config: Arc<Config>,
 }
 
@@ -81,7 +85,12 @@ fn survive_file_limit() -> std::io::Result<()> {
 
 fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
-    let access = config::access(&config)?;
+    let policy = Policy::of(&config)?;
+    let users = htpasswd::open(&config)?;
+    let tls = config.tls.clone().map(Tls::load).transpose();
+    let tls = tls.map_err(|error| format!("TLS cannot be spoken (tls_certificate, tls_key): {error}"))?;
+    open_files::raise_limit();
+    open_files::check_limit(&config);
     // The address first: a start that cannot have it leaves nothing on the disk.
     let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
     let listener = bind("listen", config.listen)?;
@@ -90,8 +99,13 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");
+    if let Some(users) = &users {
+        htpasswd::warn_of_names_in_both(users.path(), &users.get(), &registry.accounts());
+    }
     let config = registry.config();
-    Ok(Prepared { listener, watched, registry: Arc::new(registry), access, config })
+    let login = Login::start(&config.settings, users)?;
+    let (registry, tls) = (Arc::new(registry), tls.map(Arc::new));
+    Ok(Prepared { listener, watched, registry, policy, login, tls, config })
 }
 
 fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::io::Error) -> String {
@@ -115,7 +129,7 @@ fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::
 }
 
 fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up: Signals) -> ExitCode {
-    let Prepared { listener, watched, registry, access, config } = prepared;
+    let Prepared { listener, watched, registry, policy, login, tls, config } = prepared;
     let control = control::serve(&registry)
         .inspect_err(|error| {
             log::warn!("no control.sock, so commands cannot talk to this server: {error}");
@@ -123,12 +137,14 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
         .ok();
     let housekeeping = Background::housekeeping(Arc::clone(&registry));
     let scrub = Background::scrub(Arc::clone(&registry));
+    let certificate = tls.clone().map(|tls| Background::certificate(Arc::clone(&registry), tls));
     let address = listener.local_addr().unwrap_or(config.listen);
-    let mut greeting = greeting(address, &config, &access);
+    let mut greeting = greeting(address, &config, &policy);
     if let Some(address) = watched.as_ref().and_then(|listener| listener.local_addr().ok()) {
         greeting = format!("{greeting}its numbers are at http://{address}/metrics\n");
     }
-    let state = Data::new(State::new(Arc::clone(&registry), access, random()));
+    let state = State::new(Arc::clone(&registry), policy, login, random::number());
+    let state = Data::new(state.with_tls(tls));
     let outcome = system.block_on(async {
         // Before a word is printed: whoever reads it may stop us at once.
         let mut terminate = signal(SignalKind::terminate())?;
@@ -147,6 +163,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
                 _ = hang_up.recv() => {
                     reload(inputs, &state);
                     housekeeping.wake();
+                    certificate.as_ref().inspect(|certificate| certificate.wake());
                 }
             }
         }
@@ -162,7 +179,7 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
         ended?
     });
     registry.stop();
-    drop((housekeeping, scrub));
+    drop((housekeeping, scrub, certificate));
     drop(control);
     if !registry.wait_for_uploads(LEAVE_LIMIT) {
         log::warn!(
@@ -178,22 +195,26 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
     }
 }
 
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the kernel's random source does not fail once it is up");
-    u64::from_be_bytes(bytes)
-}
+/// The repository that the greeting offers to push.
+const SAMPLE: &str = "busybox";
 
-/// Where everything is, and what can be tried by whoever may.
-fn greeting(address: SocketAddr, config: &Config, access: &Access) -> String {
+/// Where everything is, and what can be tried at once.
+fn greeting(address: SocketAddr, config: &Config, policy: &Policy) -> String {
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
-    let (data, host) = (data.display(), reachable(address));
-    let commands = if access.allows(Action::Push) {
-        format!("docker pull busybox\n  docker tag busybox {host}/busybox\n  docker push {host}/busybox")
-    } else {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let host = config.public_url.as_ref().map(|url| url.host().to_owned());
+    let (data, host) = (data.display(), host.unwrap_or_else(|| reachable(address).to_string()));
+    let who = Principal::Anonymous;
+    // A push asks first for what is there already.
+    let may_push = [Action::Pull, Action::Push].iter().all(|&action| policy.allows(&who, action, SAMPLE));
+    let commands = if may_push {
+        format!("docker pull {SAMPLE}\n  docker tag {SAMPLE} {host}/{SAMPLE}\n  docker push {host}/{SAMPLE}")
+    } else if !policy.may_see(&who).is_nothing() {
         format!("docker pull {host}/REPOSITORY:TAG")
+    } else {
+        format!("docker login {host}")
     };
-    format!("wharfinger listens on http://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
+    format!("wharfinger listens on {scheme}://{address}\nthe data is in {data}\ntry it:\n  {commands}\n")
 }
 
 fn greet(words: &str) {
@@ -209,9 +230,12 @@ mod tests {
 
     #[test]
     fn what_the_greeting_offers_can_be_done() {
-        let greet = |address: &str, rights: &str| {
-            greeting(address.parse().unwrap(), &Config::default(), &Access::parse(rights).unwrap())
+        let greet_by = |address: &str, variable: &str, value: &str| {
+            let variables = vec![(variable.to_owned(), value.into())];
+            let config = Inputs { variables, ..Inputs::default() }.load().unwrap();
+            greeting(address.parse().unwrap(), &config, &Policy::of(&config).unwrap())
         };
+        let greet = |address: &str, rights: &str| greet_by(address, "WHARFINGER_ANONYMOUS", rights);
         let words = greet("0.0.0.0:5020", "pull,push");
         assert!(words.contains("listens on http://0.0.0.0:5020\n"), "{words}");
         assert!(
@@ -219,7 +243,26 @@ mod tests {
             "{words}"
         );
         assert!(words.contains("docker push 127.0.0.1:5020/busybox\n"), "{words}");
+        let say = |key, value: &str| (key, "-", value.to_owned());
+        let arguments = vec![
+            say("tls_certificate", "a"),
+            say("tls_key", "b"),
+            say("public_url", "https://registry.example"),
+        ];
+        let config = Inputs { arguments, ..Inputs::default() }.load().unwrap();
+        let words = greeting("0.0.0.0:443".parse().unwrap(), &config, &Policy::everything());
+        assert!(words.contains("listens on https://0.0.0.0:443\n"), "{words}");
+        assert!(words.contains("docker push registry.example/busybox\n"), "{words}");
         let words = greet("[::]:5020", "pull");
         assert!(words.contains("docker pull [::1]:5020/") && !words.contains("push"), "{words}");
+        for rights in ["push", "delete"] {
+            let words = greet("[::]:5020", rights);
+            assert!(words.contains("docker login [::1]:5020\n") && !words.contains("pull"), "{words}");
+        }
+        let by_rules = |rules: &str| greet_by("127.0.0.1:5020", "WHARFINGER_ACCESS", rules);
+        let words = by_rules("[{who=[\"users\"], repos=[\"**\"], can=[\"push\"]}]");
+        assert!(words.contains("docker login 127.0.0.1:5020\n") && !words.contains("push"), "{words}");
+        let words = by_rules("[{who=[\"anonymous\"], repos=[\"public/**\"], can=[\"pull\", \"push\"]}]");
+        assert!(words.contains("docker pull 127.0.0.1:5020/") && !words.contains("push"), "{words}");
     }
 }

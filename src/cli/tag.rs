@@ -2,11 +2,9 @@
 
 use super::DataArguments;
 use super::actions::{self, Action};
-use super::text::{entries, number, text, time};
+use super::text::{entries, moment, number, text, time};
 use super::undelete;
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -71,18 +69,6 @@ fn tag_of(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Reads a time, in milliseconds since the epoch.
-fn moment(text: &str, now: Timestamp) -> Result<u64, String> {
-    let time = text.parse::<Timestamp>().ok();
-    let time = time.or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok());
-    let time = time.or_else(|| now.checked_add(text.parse::<SignedDuration>().ok()?).ok());
-    if time.is_some_and(|time| time > now) {
-        return Err(format!("{text}: that is still to come; expected an earlier time, such as \"2h ago\""));
-    }
-    time.and_then(|time| u64::try_from(time.as_millisecond()).ok())
-        .ok_or_else(|| format!("{text}: expected a time such as 2026-08-01T12:00:00Z or \"2h ago\""))
-}
-
 fn show_history(report: &Value) {
     let changes = entries(report, "changes");
     if changes.is_empty() {
@@ -107,22 +93,5 @@ fn show_restored(report: &Value) {
     say!("the tag names {}", text(report, "digest"));
     if number(report, "manifests") > 0 {
         undelete::show(report);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        let now: Timestamp = "2026-08-02T00:00:00Z".parse().unwrap();
-        let noon = 1_785_585_600_000;
-        for text in ["2026-08-01T12:00:00Z", "2026-08-01 12:00", "2026-08-01T14:00:00+02:00", "12h ago"] {
-            assert_eq!(moment(text, now), Ok(noon), "{text}");
-        }
-        for text in ["", "yesterday", "12", "1900-01-01 00:00", "1h", "2027-01-01 00:00"] {
-            assert!(moment(text, now).is_err(), "{text}");
-        }
     }
 }

@@ -48,6 +48,28 @@ pub enum ConfigError {
         /// What it has to be.
         expected: String,
     },
+    /// A value within a rule that its key cannot have.
+    #[error("{at}: {key}={value}: {expected}")]
+    InRule {
+        /// Where it stands.
+        at: Source,
+        /// The key within the rule.
+        key: String,
+        /// The value as it was written.
+        value: String,
+        /// What it has to be.
+        expected: String,
+    },
+    /// A rule of access that leaves something out.
+    #[error("{at}: an [[access]] needs {key}, such as {key} = {example}")]
+    Missing {
+        /// Where the rule stands.
+        at: Source,
+        /// The key that is not there.
+        key: &'static str,
+        /// A value for it.
+        example: &'static str,
+    },
     /// A rule without a pattern, or whose pattern is none.
     #[error("{at}: match={pattern}: {reason}")]
     Pattern {

@@ -1,5 +1,7 @@
 //! Reading TOML: the configuration file, and the variable that stands for its rules.
 
+use super::access::{AccessRules, Groups};
+use super::access_file;
 use super::error::{ConfigError, nearest};
 use super::pattern::{Pattern, TagPattern};
 use super::repository::{REPOSITORY_KEYS, RepositoryRule};
@@ -51,10 +53,14 @@ pub struct Content {
     pub values: Vec<(String, Written, Source)>,
     /// The rules, in the order of the file.
     pub repositories: Vec<RepositoryRule>,
+    /// The rules of access.
+    pub access: AccessRules,
+    /// The groups that these may name.
+    pub groups: Groups,
 }
 
 /// The text of a file, and how places in it are named.
-struct Document<'a> {
+pub struct Document<'a> {
     text: &'a str,
     place: Place<'a>,
 }
@@ -64,8 +70,19 @@ enum Place<'a> {
     Variable(&'a str),
 }
 
-impl Document<'_> {
-    fn source(&self, spanned: &Spanned<impl Sized>) -> Source {
+impl<'a> Document<'a> {
+    /// What a variable holds.
+    pub fn of_variable(name: &'a str, text: &'a str) -> Self {
+        Self { text, place: Place::Variable(name) }
+    }
+
+    /// The whole text as one value.
+    pub fn value(&self) -> Result<Spanned<DeValue<'a>>, ConfigError> {
+        DeValue::parse(self.text).map_err(|error| self.syntax(&error))
+    }
+
+    /// Where a part of it stands.
+    pub fn source(&self, spanned: &Spanned<impl Sized>) -> Source {
         match self.place {
             Place::Variable(name) => Source::Variable(name.to_owned()),
             Place::File(path) => {
@@ -76,7 +93,8 @@ impl Document<'_> {
         }
     }
 
-    fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
+    /// A part of it as it was written, in one line.
+    pub fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
         let written = self.text.get(value.span()).unwrap_or_default();
         written.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -96,11 +114,14 @@ pub fn parse_file(path: &Path, text: &str) -> Result<Content, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| document.syntax(&error))?;
     let mut content = Content::default();
     for (key, value) in table.get_ref() {
-        if key.get_ref() == "repository" {
-            content.repositories = rules(&document, value)?;
-        } else {
-            let written = written(&document, value);
-            content.values.push((key.get_ref().to_string(), written, document.source(key)));
+        match key.get_ref().as_ref() {
+            "repository" => content.repositories = rules(&document, value)?,
+            "access" => content.access = access_file::access(&document, value)?,
+            "groups" => content.groups = access_file::groups(&document, value)?,
+            other => {
+                let written = written(&document, value);
+                content.values.push((other.to_owned(), written, document.source(key)));
+            }
         }
     }
     Ok(content)
@@ -108,9 +129,8 @@ pub fn parse_file(path: &Path, text: &str) -> Result<Content, ConfigError> {
 
 /// Reads the rules that a variable holds: `[{match = "ci/**", sparse_index = true}]`.
 pub fn parse_rules(variable: &str, text: &str) -> Result<Vec<RepositoryRule>, ConfigError> {
-    let document = Document { text, place: Place::Variable(variable) };
-    let value = DeValue::parse(text).map_err(|error| document.syntax(&error))?;
-    rules(&document, &value)
+    let document = Document::of_variable(variable, text);
+    rules(&document, &document.value()?)
 }
 
 fn written(document: &Document<'_>, value: &Spanned<DeValue<'_>>) -> Written {

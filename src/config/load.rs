@@ -1,7 +1,11 @@
 //! Putting a configuration together: defaults, then the file, then the environment, then the command line.
 
+use super::access::{AccessRules, Groups};
+use super::access_file::{self, expect_groups};
+use super::certificate::CertificateFiles;
 use super::error::{ConfigError, nearest};
 use super::file::{self, Written};
+use super::proxy::{PublicUrl, TrustedProxies};
 use super::repository::RepositoryRules;
 use super::settings::{Reload, SETTINGS, Setting, Settings};
 use super::source::Source;
@@ -22,6 +26,10 @@ pub const LOG_FORMAT_VARIABLE: &str = "WHARFINGER_LOG_FORMAT";
 
 /// The key of the rules in the file, and with the prefix their variable.
 const REPOSITORY: &str = "repository";
+/// The same of the rules of access.
+const ACCESS: &str = "access";
+/// The same of the groups that these name.
+const GROUPS: &str = "groups";
 
 /// A setting that is a text.
 pub struct TextSetting {
@@ -63,14 +71,74 @@ pub const TEXTS: &[TextSetting] = &[
         reload: Reload::Restart,
     },
     TextSetting {
+        name: "challenge",
+        default: Some("bearer"),
+        example: "bearer",
+        meaning: "How clients are told to log in: bearer, by tokens from /token, or basic, with the password \
+                  at each request. Both are accepted, whatever it is.",
+        reload: Reload::Live,
+    },
+    TextSetting {
         name: "anonymous",
         default: None,
         example: "pull",
-        meaning: "What callers without credentials may do: a list of pull, push and delete. Without it they \
-                  may do everything where only this machine can call; elsewhere nothing starts.",
+        meaning: "What everybody may do, with credentials or without: a list of pull, create, push and \
+                  delete. It stands for an [[access]] rule with who = [\"anonymous\"] and repos = [\"**\"]. \
+                  If neither it nor any such rule is there, everybody may do everything where only this \
+                  machine can call; elsewhere nothing starts.",
+        reload: Reload::Live,
+    },
+    TextSetting {
+        name: "htpasswd",
+        default: None,
+        example: "/etc/wharfinger/htpasswd",
+        meaning: "A file with more users: lines of name and hash, as `htpasswd -B` writes them. It is read \
+                  again when it changes. Where the ledger has a user of the same name, that one counts.",
+        reload: Reload::Live,
+    },
+    TextSetting {
+        name: "tls_certificate",
+        default: None,
+        example: "/etc/wharfinger/registry.pem",
+        meaning: "The file of the certificate for TLS in PEM, those between it and the root behind it. With \
+                  it and `tls_key` the registry speaks TLS and nothing else. A renewed file is taken up by \
+                  itself.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "tls_key",
+        default: None,
+        example: "/etc/wharfinger/registry.key",
+        meaning: "The file of the certificate's private key in PEM, without a password.",
+        reload: Reload::Restart,
+    },
+    TextSetting {
+        name: "public_url",
+        default: None,
+        example: "https://registry.example.org",
+        meaning: "The address by which clients know the registry, where absolute URLs are needed. Without it \
+                  what the request says is taken.",
+        reload: Reload::Live,
+    },
+    TextSetting {
+        name: "trusted_proxies",
+        default: None,
+        example: "127.0.0.1, 10.0.0.0/8",
+        meaning: "The proxies whose X-Forwarded-For, -Proto and -Host are believed: a list of addresses and \
+                  networks. From all others these headers mean nothing.",
         reload: Reload::Live,
     },
 ];
+
+/// How clients are told to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Challenge {
+    /// By tokens of the token service.
+    #[default]
+    Bearer,
+    /// By name and password at each request.
+    Basic,
+}
 
 /// A configuration that was checked.
 #[derive(Debug, Clone)]
@@ -81,12 +149,26 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to listen for those who watch the server.
     pub metrics_listen: Option<SocketAddr>,
-    /// What callers without credentials may do, as it was written.
+    /// How clients are told to log in.
+    pub challenge: Challenge,
+    /// What everybody may do everywhere, as it was written.
     pub anonymous: Option<String>,
+    /// A file with more users.
+    pub htpasswd: Option<PathBuf>,
+    /// The certificate and its key, where the registry speaks TLS.
+    pub tls: Option<CertificateFiles>,
+    /// The address by which clients know the registry.
+    pub public_url: Option<PublicUrl>,
+    /// The proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// The numbers.
     pub settings: Settings,
     /// The settings of repositories.
     pub repositories: RepositoryRules,
+    /// Who may do what.
+    pub access: AccessRules,
+    /// The groups of users.
+    pub groups: Groups,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -96,9 +178,16 @@ impl Default for Config {
             data: PathBuf::from("./data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
             metrics_listen: None,
+            challenge: Challenge::Bearer,
             anonymous: None,
+            htpasswd: None,
+            tls: None,
+            public_url: None,
+            trusted_proxies: TrustedProxies::default(),
             settings: Settings::default(),
             repositories: RepositoryRules::default(),
+            access: AccessRules::default(),
+            groups: Groups::default(),
             sources: BTreeMap::new(),
         }
     }
@@ -128,6 +217,8 @@ impl Inputs {
         for (key, argument, value) in &self.arguments {
             config.apply_text(key, value, Source::Argument(argument))?;
         }
+        expect_groups(&config.access, &config.groups)?;
+        config.expect_pair()?;
         Ok(config)
     }
 
@@ -160,7 +251,20 @@ impl Config {
             "data" => Some(self.data.display().to_string()),
             "listen" => Some(self.listen.to_string()),
             "metrics_listen" => self.metrics_listen.map(|address| address.to_string()),
+            "challenge" => Some(
+                match self.challenge {
+                    Challenge::Bearer => "bearer",
+                    Challenge::Basic => "basic",
+                }
+                .to_owned(),
+            ),
             "anonymous" => self.anonymous.clone(),
+            "htpasswd" => self.htpasswd.as_ref().map(|path| path.display().to_string()),
+            "tls_certificate" => self.tls.as_ref().map(|tls| tls.certificate.display().to_string()),
+            "tls_key" => self.tls.as_ref().map(|tls| tls.key.display().to_string()),
+            "public_url" => self.public_url.as_ref().map(ToString::to_string),
+            "trusted_proxies" if self.trusted_proxies.is_empty() => None,
+            "trusted_proxies" => Some(self.trusted_proxies.to_string()),
             _ => None,
         }
     }
@@ -179,6 +283,10 @@ impl Config {
         let mut changes: Vec<_> = texts.chain(numbers).filter(|(_, old, new, _)| old != new).collect();
         let rules = self.repositories.changes_since(&before.repositories);
         changes.extend(rules.into_iter().map(|(old, new)| (REPOSITORY, old, new, Reload::Live)));
+        let groups = self.groups.changes_since(&before.groups);
+        changes.extend(groups.into_iter().map(|(old, new)| (GROUPS, old, new, Reload::Live)));
+        let access = self.access.changes_since(&before.access);
+        changes.extend(access.into_iter().map(|(old, new)| (ACCESS, old, new, Reload::Live)));
         changes
     }
 
@@ -191,6 +299,7 @@ impl Config {
         self.data.clone_from(&running.data);
         self.listen = running.listen;
         self.metrics_listen = running.metrics_listen;
+        self.tls.clone_from(&running.tls);
         self
     }
 
@@ -208,6 +317,7 @@ impl Config {
             self.apply_text(&key, value, source)?;
         }
         self.repositories = RepositoryRules::new(content.repositories);
+        (self.access, self.groups) = (content.access, content.groups);
         Ok(())
     }
 
@@ -229,6 +339,10 @@ impl Config {
                 self.apply_text(&key, value, source)?;
             } else if key == REPOSITORY {
                 self.repositories = RepositoryRules::new(file::parse_rules(name, value)?);
+            } else if key == ACCESS {
+                self.access = access_file::parse_access(name, value)?;
+            } else if key == GROUPS {
+                self.groups = access_file::parse_groups(name, value)?;
             }
         }
         Ok(())
@@ -265,11 +379,52 @@ impl Config {
                     self.metrics_listen = Some(address);
                 }
             }
+            "challenge" => {
+                self.challenge = match value {
+                    "bearer" => Challenge::Bearer,
+                    "basic" => Challenge::Basic,
+                    _ => return Err(refuse(key, value, source, "expected bearer or basic")),
+                }
+            }
             "anonymous" => self.anonymous = Some(value.to_owned()),
+            "htpasswd" if value.is_empty() => {
+                return Err(refuse(key, value, source, "expected the path of a file"));
+            }
+            "htpasswd" => self.htpasswd = Some(PathBuf::from(value)),
+            "tls_certificate" | "tls_key" if value.is_empty() => {
+                return Err(refuse(key, value, source, "expected the path of a file in PEM"));
+            }
+            "tls_certificate" => self.tls_files().certificate = PathBuf::from(value),
+            "tls_key" => self.tls_files().key = PathBuf::from(value),
+            "public_url" => {
+                let url = PublicUrl::parse(value);
+                self.public_url = Some(url.map_err(|words| refuse(key, value, source.clone(), &words))?);
+            }
+            "trusted_proxies" => {
+                let proxies = TrustedProxies::parse(value);
+                self.trusted_proxies = proxies.map_err(|words| refuse(key, value, source.clone(), &words))?;
+            }
             other => unreachable!("{other} is listed in TEXTS and set here"),
         }
         self.sources.insert(text.name, source);
         Ok(())
+    }
+
+    fn tls_files(&mut self) -> &mut CertificateFiles {
+        let none = CertificateFiles { certificate: PathBuf::new(), key: PathBuf::new() };
+        self.tls.get_or_insert(none)
+    }
+
+    /// A certificate is of no use without its key, nor the key without it.
+    fn expect_pair(&self) -> Result<(), ConfigError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let (there, path, missing) = match (&tls.certificate, &tls.key) {
+            (certificate, key) if key.as_os_str().is_empty() => ("tls_certificate", certificate, "tls_key"),
+            (certificate, key) if certificate.as_os_str().is_empty() => ("tls_key", key, "tls_certificate"),
+            _ => return Ok(()),
+        };
+        let expected = format!("expected {missing} beside it: TLS needs both");
+        Err(refuse(there, &path.display().to_string(), self.source(there), &expected))
     }
 }
 
@@ -281,7 +436,7 @@ pub fn variable_name(key: &str) -> String {
 
 fn all_keys() -> impl Iterator<Item = &'static str> {
     let texts = TEXTS.iter().map(|text| text.name);
-    texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY])
+    texts.chain(SETTINGS.iter().map(|setting| setting.name)).chain([REPOSITORY, ACCESS, GROUPS])
 }
 
 /// An address and a port. Of names there is one: what it stands for needs no network to be known.

@@ -1,9 +1,11 @@
 //! The configuration as text: what is in force, and an example of all that can be said.
 
+use super::access::ACCESS_KEYS;
 use super::file::Written;
 use super::load::{Config, TEXTS, variable_name};
 use super::repository::REPOSITORY_KEYS;
 use super::settings::{Reload, SETTINGS};
+use super::source::Source;
 use std::fmt::Write;
 
 /// Where the comments of the printed settings begin.
@@ -41,14 +43,31 @@ impl Config {
             };
             writeln!(text, "{line:<COMMENT_COLUMN$} # {source}").expect(STRING_TAKES_ALL);
         }
+        // In front of all tables: behind one it would be a key of that.
+        if self.access.is_said() && self.access.rules().is_empty() {
+            text.push_str("access = []\n");
+        }
         for rule in self.repositories.rules() {
-            writeln!(text, "{:<COMMENT_COLUMN$} # {}", "[[repository]]", rule.source)
-                .expect(STRING_TAKES_ALL);
-            for (key, value) in rule.says() {
-                writeln!(text, "{key} = {value}").expect(STRING_TAKES_ALL);
-            }
+            table(&mut text, "[[repository]]", &rule.source, &rule.says());
+        }
+        if self.groups.iter().next().is_some() {
+            text.push_str("[groups]\n");
+        }
+        for (name, group) in self.groups.iter() {
+            let line = format!("{} = {}", quoted(name), group.says());
+            writeln!(text, "{line:<COMMENT_COLUMN$} # {}", group.source).expect(STRING_TAKES_ALL);
+        }
+        for rule in self.access.rules() {
+            table(&mut text, "[[access]]", &rule.source, &rule.says());
         }
         text
+    }
+}
+
+fn table(text: &mut String, head: &str, source: &Source, says: &[(&'static str, String)]) {
+    writeln!(text, "{head:<COMMENT_COLUMN$} # {source}").expect(STRING_TAKES_ALL);
+    for (key, value) in says {
+        writeln!(text, "{key} = {value}").expect(STRING_TAKES_ALL);
     }
 }
 
@@ -83,7 +102,23 @@ pub fn example() -> String {
         prose(&mut text, key.meaning);
         writeln!(text, "#{} = {}", key.name, key.example).expect(STRING_TAKES_ALL);
     }
+    example_of_access(&mut text);
     text
+}
+
+fn example_of_access(text: &mut String) {
+    text.push_str(
+        "\n# Groups of users, for rules of access. As a variable: WHARFINGER_GROUPS='{ci=[\"builder\"]}'\n\
+         #[groups]\n#ci = [\"builder\"]\n\
+         \n# Who may do what. Of the rules that name the caller, the most specific pattern that matches the\n\
+         # repository decides alone; where none matches, nothing is allowed. docs/access.md says more. As a\n\
+         # variable: WHARFINGER_ACCESS='[{who=[\"users\"], repos=[\"**\"], can=[\"pull\"]}]'\n\
+         #[[access]]\n",
+    );
+    for key in ACCESS_KEYS {
+        prose(text, key.meaning);
+        writeln!(text, "#{} = {}", key.name, key.example).expect(STRING_TAKES_ALL);
+    }
 }
 
 fn entry(text: &mut String, key: &str, meaning: &str, default: &str, reload: Reload) {
@@ -134,9 +169,10 @@ mod tests {
         let is_unset = |line: &str| unset.iter().any(|text| line.starts_with(text.name));
         let settings: Vec<_> = settings.filter(|line| !is_unset(line)).collect();
         let config = read(&settings.join("\n"));
-        assert_eq!(config.changes_since(&Config::default()).len(), 1, "only the rule differs");
-        assert_eq!(config.repositories.rules().len(), 1);
-        assert_eq!(settings.len(), TEXTS.len() - unset.len() + SETTINGS.len() + 1 + REPOSITORY_KEYS.len());
+        assert_eq!(config.changes_since(&Config::default()).len(), 3, "only the rules and the group differ");
+        assert_eq!((config.repositories.rules().len(), config.access.rules().len()), (1, 1));
+        let rules = (1 + REPOSITORY_KEYS.len()) + 2 + (1 + ACCESS_KEYS.len());
+        assert_eq!(settings.len(), TEXTS.len() - unset.len() + SETTINGS.len() + rules);
     }
 
     #[test]
@@ -153,7 +189,10 @@ mod tests {
     fn what_is_printed_says_the_same_when_it_is_read() {
         let config = read(
             "page_max = 7\ndata = 'a \"b\" # c'\n[[repository]]\nmatch = \"ci/**\"\nsparse_index = true\n\
-             [[repository]]\nmatch = \"b\"\n",
+             [[repository]]\nmatch = \"b\"\n[groups]\n\"a'b c\" = [\"x\"]\n\
+             [[access]]\nwho = [\"group:a'b c\", \"users\", \"d\\\"e\"]\nrepos = [\"home/{user}/**\"]\n\
+             can = [\"push\"]\n\
+             [[access]]\nwho = [\"anonymous\"]\nrepos = [\"**\"]\ncan = []\n",
         );
         let printed = config.to_toml();
         let again = read(&printed);
@@ -163,6 +202,9 @@ mod tests {
             rules.map(|rule| (rule.pattern.to_string(), rule.sparse_index)).collect::<Vec<_>>()
         };
         assert_eq!(rules(&again), rules(&config));
+        assert_eq!((again.access.rules().len(), again.groups.iter().count()), (2, 1));
+        let closed = read("access = []\n[[repository]]\nmatch = \"b\"\n");
+        assert!(closed.access.is_said() && read(&closed.to_toml()).changes_since(&closed).is_empty());
         assert!(printed.contains("# default") && printed.contains(":1"), "{printed}");
     }
 }

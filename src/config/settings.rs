@@ -68,6 +68,9 @@ const YEAR_SECS: u64 = 366 * DAY_SECS;
 settings! {
     /// Seconds that running requests have to end when the server is told to stop.
     Restart shutdown_grace_secs: 0, 30, 3600;
+    /// Uploads that one user or robot, or all callers without credentials together, may have open at a time;
+    /// who begins more is asked to try again.
+    Live open_uploads_max: 1, 10_000, 1_000_000;
     /// Seconds without a byte after which an open upload ends.
     Live upload_idle_secs: 1, DAY_SECS, YEAR_SECS;
     /// Bytes of a running upload after which its offset is made durable, so that a broken connection costs
@@ -95,6 +98,10 @@ settings! {
     Live tag_history_max: 1, 100, 10_000;
     /// Seconds for which a change of a tag is remembered.
     Live tag_history_secs: 60, YEAR_SECS, 10 * YEAR_SECS;
+    /// Seconds for which it is remembered who did what, for `wharfinger audit`.
+    Live audit_keep_secs: 60, YEAR_SECS, 10 * YEAR_SECS;
+    /// Acts that are remembered for `wharfinger audit`; of more, the oldest are forgotten.
+    Live audit_rows_max: 1, 1_000_000, 10_000_000;
     /// Seconds between two looks at what the rules of the repositories (`untagged_keep_secs`, `keep_newest`)
     /// let go.
     Live retention_secs: 1, 3600, 30 * DAY_SECS;
@@ -139,6 +146,28 @@ settings! {
     Restart keep_alive_secs: 0, 75, 3600;
     /// Seconds of silence after which the kernel asks whether the client of a connection is still there.
     Restart tcp_probe_after_secs: 1, 60, 3600;
+    /// Seconds that a client has for the handshake of TLS.
+    Live tls_handshake_secs: 1, 10, 3600;
+    /// Days before the end of the certificate from which on the log warns of it, once a day. 0: never.
+    Live certificate_warn_days: 0, 14, 366;
+    /// Connections that may be open at a time, on each listener; further ones are closed at once.
+    Live connections_max: 1, 4096, 1_000_000;
+    /// Connections that may be open at a time from one address, or from one /64 of IPv6. `trusted_proxies`
+    /// may have any number.
+    Live connections_per_address_max: 1, 256, 1_000_000;
+    /// Requests that may be worked on at a time, each from its head to that of its answer; further ones are
+    /// asked to try again. /livez, /readyz and /metrics are always answered.
+    Live requests_in_flight_max: 1, 1024, 1_000_000;
+    /// Seconds without a byte of a request's body after which the request ends. An upload stays and can go
+    /// on.
+    Live body_idle_secs: 1, 30, 3600;
+    /// Bytes of a body that have to come in a second, over `body_rate_secs`. Only the time is counted in
+    /// which the server waits for them. 0: any rate will do.
+    Live body_min_bytes_per_sec: 0, KIB, 1024 * MIB;
+    /// Seconds of waiting over which the rate of a body is judged.
+    Live body_rate_secs: 1, 30, 3600;
+    /// Seconds for which a client may take nothing of its answer; then the connection is closed.
+    Live write_stall_secs: 1, 60, 3600;
     /// Threads that serve connections; 0: one for each processor.
     Restart http_workers: 0, 0, 512;
     /// Threads of each worker that wait for disk and ledger.
@@ -166,6 +195,17 @@ settings! {
     Live failed_login_delay_max_ms: 0, 2000, 60_000;
     /// Bytes that a request for a token may have.
     Live token_request_max_bytes: KIB, 64 * KIB, MIB;
+    /// Seconds for which a Bearer token is accepted after it was handed out.
+    Live token_life_secs: 1, 3600, DAY_SECS;
+    /// Seconds for which a refresh token is accepted after it was handed out.
+    Live refresh_token_life_secs: 60, 30 * DAY_SECS, YEAR_SECS;
+    /// Seconds after which a new key signs Bearer tokens. Those before it are kept for as long as something
+    /// that they signed is accepted.
+    Live signing_key_secs: 3600, 30 * DAY_SECS, 10 * YEAR_SECS;
+    /// Seconds between two times that the last use of a robot's token is written to the ledger.
+    Live token_use_write_secs: 1, 60, DAY_SECS;
+    /// Seconds for which a robot's token is still listed after it expired. Until then its name is in use.
+    Live expired_token_keep_secs: 0, 30 * DAY_SECS, YEAR_SECS;
     /// Seconds between two looks for idle uploads and for what is due to be collected.
     Live housekeeping_secs: 1, 10, DAY_SECS;
 }

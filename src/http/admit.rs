@@ -1,20 +1,34 @@
-//! What is decided about a request before its body is read: what it is for, whether the caller may, and what
-//! its head says that cannot be served.
+//! What is decided about a request before its body is read: what it is for, who makes it, whether they may,
+//! and what its head says that cannot be served.
 
-use super::app::State;
 use super::error::{ApiError, Code};
+use super::login::{Caller, Refusal};
+use super::origin::Origin;
 use super::query::Query;
+use super::rights::{Methods, Question, Right, methods, right};
 use super::route::{self, Route};
-use crate::auth::Action;
+use super::state::State;
+use crate::auth::Policy;
 use crate::registry::Error;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method, StatusCode, Uri};
+use std::sync::Arc;
 
 /// The longest path and query. No name or digest comes near it; a query may set many tags at once.
 const URI_MAX_BYTES: usize = 32 * 1024;
 
-/// What an end-point can be asked to do, and the right that each asks for.
-pub type Methods = &'static [(Method, Action)];
+/// The head of a request.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// From where it comes.
+    pub origin: &'a Origin,
+}
 
 /// A request that may be served.
 pub struct Admitted {
@@ -22,10 +36,15 @@ pub struct Admitted {
     pub route: Route,
     /// The query's parameters.
     pub query: Query,
+    /// Who makes it.
+    pub caller: Caller,
+    /// What the caller may, by the rules at this moment.
+    pub policy: Arc<Policy>,
 }
 
 /// Reads the head of a request, and refuses what can be refused by that alone.
-pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, ApiError> {
+pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> {
+    let Head { method, uri, headers, origin } = head;
     let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_MAX_BYTES {
         let message = format!("the URI has {uri_bytes} bytes: expected at most {URI_MAX_BYTES}");
@@ -36,59 +55,46 @@ pub fn admit(state: &State, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
     };
     let query = Query::parse(uri.query().unwrap_or_default())?;
+    let (config, policy) = (state.registry.config(), state.policy());
     // Browsers ask it beforehand, without credentials.
-    if method != Method::OPTIONS {
-        let methods = methods(&route);
-        let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
-        let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
-        if !route.is_for_watchers() {
-            state.allow(action)?;
-        }
-        refuse_encoding(headers)?;
-        if matches!(route, Route::Manifest(..)) && method == Method::PUT {
-            refuse_large_manifest(headers, state.registry.config().settings.manifest_max_bytes)?;
-        }
+    if method == Method::OPTIONS {
+        return Ok(Admitted { route, query, caller: Caller::anonymous(), policy });
     }
-    Ok(Admitted { route, query })
+    let methods = methods(&route);
+    let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
+    let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
+    let right = right(&route, action);
+    let asks_nobody = !policy.names_users() && !state.login.knows_anybody(&state.registry);
+    let caller = if right == Right::Nothing || asks_nobody {
+        Ok(Caller::anonymous())
+    } else {
+        caller_of(state, &route, headers, origin).await
+    };
+    let anonymous = Caller::anonymous();
+    let caller_so_far = caller.as_ref().unwrap_or(&anonymous);
+    let question = Question { caller: caller_so_far, policy: &policy, asks_nobody, origin, config: &config };
+    if let Err(refusal) = caller {
+        return Err(question.refuse(refusal, &right));
+    }
+    question.decide(&right)?;
+    refuse_encoding(headers)?;
+    if matches!(route, Route::Manifest(..)) && method == Method::PUT {
+        refuse_large_manifest(headers, config.settings.manifest_max_bytes)?;
+    }
+    let caller = caller.unwrap_or(anonymous);
+    Ok(Admitted { route, query, caller, policy })
 }
 
-/// The methods of each end-point and the right that each asks for. What stands here is all there is.
-#[must_use]
-pub fn methods(route: &Route) -> Methods {
-    const READ: Methods = &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull)];
-    const MANIFEST: Methods = &[
-        (Method::GET, Action::Pull),
-        (Method::HEAD, Action::Pull),
-        (Method::PUT, Action::Push),
-        (Method::DELETE, Action::Delete),
-    ];
-    const BLOB: Methods =
-        &[(Method::GET, Action::Pull), (Method::HEAD, Action::Pull), (Method::DELETE, Action::Delete)];
-    const UPLOADS: Methods = &[(Method::POST, Action::Push)];
-    const UPLOAD: Methods = &[
-        (Method::GET, Action::Push),
-        (Method::HEAD, Action::Push),
-        (Method::PATCH, Action::Push),
-        (Method::PUT, Action::Push),
-        (Method::DELETE, Action::Push),
-    ];
-    match route {
-        Route::Live
-        | Route::Ready
-        | Route::Metrics
-        | Route::Base
-        | Route::Catalog
-        | Route::Extensions(_)
-        | Route::TagHistory(..)
-        | Route::Repositories
-        | Route::Repository(_)
-        | Route::Tags(_)
-        | Route::Referrers(..) => READ,
-        Route::Manifest(..) | Route::ImpossibleTag(..) => MANIFEST,
-        Route::Blob(..) => BLOB,
-        Route::Uploads(_) => UPLOADS,
-        Route::Upload(..) | Route::ImpossibleUpload(_) => UPLOAD,
-    }
+/// Who makes the request.
+async fn caller_of(
+    state: &State,
+    route: &Route,
+    headers: &HeaderMap,
+    origin: &Origin,
+) -> Result<Caller, Refusal> {
+    // An upload that is open outlives the token it was begun with.
+    let also_ended = matches!(route, Route::Upload(..));
+    state.login.identify(&state.registry, headers, origin.address, also_ended).await
 }
 
 /// The names of the methods, for `Allow`, but for one.

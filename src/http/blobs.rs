@@ -1,7 +1,7 @@
 //! `/v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs", "Deleting Blobs").
 
-use super::app::Call;
 use super::body;
+use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::reply::{CONTENT_DIGEST, blocking, not_modified};
@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 
 /// GET and HEAD, the whole or a range.
 pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
-    let registry = call.registry();
+    let view = call.view();
     let headers = call.request.headers();
     let reading = conditions::of_read(headers, digest);
     if call.is_head() || reading != Reading::Serve {
@@ -20,9 +20,9 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
         // Only HEAD's answer is for a push that comes later: GET says what there is to the end of a lease.
         let size = move || {
             if head {
-                return registry.stat_blob(&name, digest);
+                return view.stat_blob(&name, digest);
             }
-            registry.open_blob(&name, digest).map(|file| file.size())
+            view.open_blob(&name, digest).map(|file| file.size())
         };
         let size = blocking(size).await?;
         return match reading {
@@ -34,7 +34,7 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
             }
         };
     }
-    let blob = blocking(move || registry.open_blob(&name, digest)).await?;
+    let blob = blocking(move || view.open_blob(&name, digest)).await?;
     let (registry, size) = (call.registry(), blob.size());
     let config = registry.config();
     let piece_bytes = config.settings.blob_read_bytes;
@@ -72,7 +72,7 @@ fn answer(status: StatusCode, digest: Digest) -> HttpResponseBuilder {
 
 /// DELETE: takes the blob out of the repository.
 pub async fn delete(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.delete_blob(&name, digest)).await?;
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.delete_blob(&name, digest, actor)).await?;
     Ok(HttpResponse::Accepted().finish())
 }

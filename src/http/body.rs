@@ -1,10 +1,12 @@
 //! Bodies: a request's into an upload or a buffer, a blob's onto the connection.
 
 use super::error::{ApiError, Code};
+use super::limits::Limits;
+use super::pace::Pace;
 use super::reply::blocking;
 use crate::config::Settings;
 use crate::oci::Digest;
-use crate::registry::{CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
+use crate::registry::{Actor, CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -42,17 +44,24 @@ impl Receiving {
 
     /// Appends the body and says how many bytes it had. Once they are more than `max`, if given, the rest is
     /// not read.
-    pub async fn receive(&mut self, body: &mut Payload, max: Option<u64>) -> Result<u64, ApiError> {
-        let limit = usize::try_from(self.registry.config().settings.upload_buffer_bytes)
-            .expect("a buffer's size is far below 2^32");
+    pub async fn receive(
+        &mut self,
+        body: &mut Payload,
+        max: Option<u64>,
+        limits: &Limits,
+    ) -> Result<u64, ApiError> {
+        let config = self.registry.config();
+        let limit =
+            usize::try_from(config.settings.upload_buffer_bytes).expect("a buffer's size is far below 2^32");
+        let mut pace = Pace::new(&config.settings, limits);
         let mut received = 0_u64;
-        while let Some(piece) = body.next().await {
+        while let Some(piece) = pace.next(body).await {
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => {
+                Err(ended) => {
                     // What arrived counts: the client asks where to go on.
                     self.append().await?;
-                    return Err(broken(&error));
+                    return Err(ended.refusal(Code::BlobUploadInvalid));
                 }
             };
             received += piece.len() as u64;
@@ -98,9 +107,9 @@ impl Receiving {
     }
 
     /// The upload is whole.
-    pub async fn finish(self, digest: Digest) -> Result<(), ApiError> {
+    pub async fn finish(self, digest: Digest, actor: Actor) -> Result<(), ApiError> {
         let (registry, upload) = (Arc::clone(&self.registry), self.take());
-        blocking(move || registry.finish_upload(upload, digest).map(drop)).await
+        blocking(move || registry.finish_upload(upload, digest, actor)).await
     }
 
     /// The session ends with nothing left of it.
@@ -183,13 +192,15 @@ pub async fn collect(
     body: &mut Payload,
     settings: &Settings,
     all: &Arc<AtomicU64>,
+    limits: &Limits,
 ) -> Result<(Vec<u8>, Held), ApiError> {
     let (max_bytes, secs) = (settings.manifest_max_bytes, settings.manifest_body_secs);
     let mut held = Held { bytes: 0, all: Arc::clone(all) };
     let mut bytes = Vec::new();
+    let mut pace = Pace::new(settings, limits);
     let read = async {
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| broken_off(&error, Code::ManifestInvalid))?;
+        while let Some(piece) = pace.next(body).await {
+            let piece = piece.map_err(|ended| ended.refusal(Code::ManifestInvalid))?;
             if (bytes.len() + piece.len()) as u64 > max_bytes {
                 return Err(Error::ManifestTooLarge { max_bytes }.into());
             }
@@ -206,27 +217,42 @@ pub async fn collect(
     Ok((bytes, held))
 }
 
+/// Reads the form that a request for a token is, whole.
+pub async fn form(body: &mut Payload, settings: &Settings, limits: &Limits) -> Result<String, ApiError> {
+    let (max_bytes, secs) = (settings.token_request_max_bytes, settings.manifest_body_secs);
+    let refuse = |status, words: &str| ApiError::new(status, Code::Unsupported, words);
+    let mut pace = Pace::new(settings, limits);
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(piece) = pace.next(body).await {
+            let piece = piece.map_err(|ended| ended.refusal(Code::Unsupported))?;
+            if (bytes.len() + piece.len()) as u64 > max_bytes {
+                let words = format!("a request for a token has at most {max_bytes} bytes");
+                return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &words));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    let late = |_| refuse(StatusCode::REQUEST_TIMEOUT, "the form was not there in time");
+    let bytes = tokio::time::timeout(Duration::from_secs(secs), read).await.map_err(late)??;
+    let not_text = |_| refuse(StatusCode::BAD_REQUEST, "the form is not text: expected UTF-8");
+    String::from_utf8(bytes).map_err(not_text)
+}
+
 /// Reads on and throws away what a refused request still sends, within limits: a connection that is closed
-/// while the client writes is reset, and the client never sees why it was refused.
-pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) {
+/// while the client writes is reset, and the client never sees why it was refused. Whether the body came to
+/// its end: if not, the connection is of no more use.
+pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) -> bool {
     let read = async {
         let mut left = max_bytes;
         while let Some(Ok(piece)) = body.next().await {
-            let Some(rest) = left.checked_sub(piece.len() as u64) else { return };
+            let Some(rest) = left.checked_sub(piece.len() as u64) else { return false };
             left = rest;
         }
+        true
     };
-    // Out of time or out of bytes, the connection is closed as it is.
-    drop(tokio::time::timeout(time_limit, read).await);
-}
-
-fn broken(error: &actix_web::error::PayloadError) -> ApiError {
-    broken_off(error, Code::BlobUploadInvalid)
-}
-
-fn broken_off(error: &actix_web::error::PayloadError, code: Code) -> ApiError {
-    let message = format!("the request's body ended before its end: {error}");
-    ApiError::new(StatusCode::BAD_REQUEST, code, &message)
+    tokio::time::timeout(time_limit, read).await.unwrap_or(false)
 }
 
 type Pieces = BoxStream<'static, std::io::Result<Bytes>>;

@@ -64,7 +64,8 @@ pub fn of_write(headers: &HeaderMap) -> Result<Condition, ApiError> {
         }
     };
     // If-Match compares strongly, If-None-Match weakly (RFC 9110, sections 13.1.1 and 13.1.2).
-    Ok(Condition { is: read(&header::IF_MATCH, false)?, is_not: read(&header::IF_NONE_MATCH, true)? })
+    let (is, is_not) = (read(&header::IF_MATCH, false)?, read(&header::IF_NONE_MATCH, true)?);
+    Ok(Condition { is, is_not, only_adds: false })
 }
 
 /// What the conditions of a read make of it, where `digest` is there to be read. One that cannot be read is

@@ -37,6 +37,8 @@ pub enum Code {
     SizeInvalid,
     /// `DENIED`
     Denied,
+    /// `UNAUTHORIZED`
+    Unauthorized,
     /// `UNSUPPORTED`
     Unsupported,
     /// `TOOMANYREQUESTS`
@@ -61,6 +63,7 @@ impl Code {
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::Denied => "DENIED",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
@@ -133,6 +136,12 @@ impl ApiError {
     #[must_use]
     pub fn refuses_method(&self) -> bool {
         self.status == StatusCode::METHOD_NOT_ALLOWED
+    }
+
+    /// Whether the rest of the request did not come in time: it is not waited for, not even to throw it away.
+    #[must_use]
+    pub fn gives_up(&self) -> bool {
+        self.status == StatusCode::REQUEST_TIMEOUT
     }
 
     /// Whether this is a refusal of that code.
@@ -209,13 +218,9 @@ impl From<Error> for ApiError {
                 let first = refuse(StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown);
                 Self { entries: entries.collect(), ..first }
             }
-            Error::ReferenceSize { digest, stated, stored } => {
-                refuse(StatusCode::BAD_REQUEST, Code::ManifestInvalid)
-                    .with_detail(json!({"digest": digest, "stated": stated, "stored": stored}))
-            }
-            Error::ManifestInvalid(_) | Error::ManifestConflict { .. } => {
-                refuse(StatusCode::BAD_REQUEST, Code::ManifestInvalid)
-            }
+            Error::ReferenceSize { digest, stated, stored } => invalid_manifest(&message)
+                .with_detail(json!({"digest": digest, "stated": stated, "stored": stored})),
+            Error::ManifestInvalid(_) | Error::ManifestConflict { .. } => invalid_manifest(&message),
             Error::ManifestTooLarge { .. } => refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
             Error::DigestMismatch { expected, actual } => {
                 refuse(StatusCode::BAD_REQUEST, Code::DigestInvalid)
@@ -230,8 +235,10 @@ impl From<Error> for ApiError {
                 }
             }
             Error::UploadUnknown(_) => refuse(StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
-            Error::UploadBusy(_) => refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests)
-                .with_header(header::RETRY_AFTER, "1"),
+            Error::UploadBusy(_) | Error::TooManyUploads { .. } => {
+                refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests)
+                    .with_header(header::RETRY_AFTER, "1")
+            }
             Error::RangeMismatch { offset, .. } | Error::RangeLength { offset, .. } => {
                 refuse(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
                     .with_detail(json!({"offset": offset}))
@@ -251,11 +258,17 @@ impl From<Error> for ApiError {
             // Docker tries a 5xx again and again; the disk is as full the next time.
             Error::NoRoom { free, floor, announced } => refuse(StatusCode::FORBIDDEN, Code::Denied)
                 .with_detail(json!({"free": free, "floor": floor, "announced": announced})),
-            Error::Store(StoreError::Full) => refuse(StatusCode::FORBIDDEN, Code::Denied),
+            Error::Store(StoreError::Full) | Error::Account(_) | Error::MayOnlyAdd { .. } => {
+                refuse(StatusCode::FORBIDDEN, Code::Denied)
+            }
             Error::Store(StoreError::Reopened) => {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown).with_header(header::RETRY_AFTER, "1")
             }
             Error::Store(error) => Self::internal(error.to_string()),
         }
     }
+}
+
+fn invalid_manifest(message: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
 }

@@ -1,9 +1,10 @@
 //! `/v2/_oci/...` (distribution-spec, extensions/_oci.md): what there is beyond the specification.
 
-use super::app::Call;
+use super::call::Call;
 use super::error::ApiError;
 use super::query::next_link;
 use super::reply::blocking;
+use crate::auth::Action;
 use crate::oci::{RepositoryName, Tag, media_type};
 use crate::registry::rfc3339;
 use actix_web::HttpResponse;
@@ -36,26 +37,30 @@ pub fn discover() -> HttpResponse {
 pub async fn tag_history(call: &Call, name: RepositoryName, tag: Tag) -> Result<HttpResponse, ApiError> {
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(str::parse::<u64>)?;
-    let (registry, repository, named) = (call.registry(), name.clone(), tag.clone());
+    let (view, repository, named) = (call.view(), name.clone(), tag.clone());
     let (changes, more, mut ended) = blocking(move || {
-        let (changes, more) = registry.tag_history(&repository, &named, last, limit)?;
+        let (changes, more) = view.tag_history(&repository, &named, last, limit)?;
         // The first of a page ended with the change before it.
         let newer = match last.and_then(|last| last.checked_add(1)) {
-            Some(above) => registry.tag_history(&repository, &named, Some(above), 1)?.0,
+            Some(above) => view.tag_history(&repository, &named, Some(above), 1)?.0,
             None => Vec::new(),
         };
         let ended = newer.first().map(|newer| newer.record.at_ms);
         Ok::<_, crate::registry::Error>((changes, more, ended))
     })
     .await?;
+    // Who there is, and from which addresses they come, is for those who run the repository.
+    let names_people = call.may(Action::Admin, &name);
     let mut manifests: Vec<Value> = Vec::new();
     for change in &changes {
         if let Some(after) = &change.record.after {
             let mut annotations = json!({
                 CREATED: rfc3339(change.record.at_ms),
                 CAUSE: change.record.cause.word(),
-                WHO: change.record.who,
             });
+            if names_people {
+                annotations[WHO] = json!(change.record.who);
+            }
             if let Some(ended_ms) = ended {
                 annotations[ENDED] = json!(rfc3339(ended_ms));
             }

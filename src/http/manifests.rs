@@ -1,13 +1,14 @@
 //! `/v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
 //! Manifests").
 
-use super::app::Call;
 use super::body;
+use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified};
+use crate::auth::Action;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::registry::{Condition, Deleted, Error, ManifestPush, rfc3339};
+use crate::registry::{Actor, Condition, Deleted, Error, ManifestPush, rfc3339};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -18,16 +19,9 @@ const TAGS_NAMED: usize = 20;
 
 /// GET and HEAD. What is stored is served: nothing is converted to what the client would rather have.
 pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Result<HttpResponse, ApiError> {
-    let (registry, head) = (call.registry(), call.is_head());
+    let (view, head) = (call.view(), call.is_head());
     let (repository, wanted) = (name.clone(), reference.clone());
-    let manifest = blocking(move || {
-        if head {
-            registry.stat_manifest(&repository, &wanted)
-        } else {
-            registry.manifest(&repository, &wanted)
-        }
-    })
-    .await?;
+    let manifest = blocking(move || view.manifest(&repository, &wanted, !head)).await?;
     match conditions::of_read(call.request.headers(), manifest.digest) {
         Reading::Serve => {}
         Reading::NotModified => return Ok(not_modified(manifest.digest)),
@@ -54,18 +48,21 @@ pub async fn put(
     let config = call.state.registry.config();
     let settings = &config.settings;
     let tags = tags_of(call, settings.manifest_tags_max)?;
-    let condition = conditions::of_write(call.request.headers())?;
+    let mut condition = conditions::of_write(call.request.headers())?;
+    condition.only_adds = !call.may(Action::Push, &name);
+    let may_pull = call.may(Action::Pull, &name);
     let (status, code) = (StatusCode::BAD_REQUEST, Code::ManifestInvalid);
     let content_type = call.decisive_header(&header::CONTENT_TYPE, status, code)?.map(str::to_owned);
-    let (bytes, held) = body::collect(payload, settings, &call.state.manifest_bytes).await?;
+    let (bytes, held) =
+        body::collect(payload, settings, &call.state.manifest_bytes, &call.state.limits).await?;
     let accepted = accepted(&reference, &tags);
-    let push =
-        ManifestPush { name: name.clone(), reference, tags, content_type, bytes, condition, who: call.who() };
+    let (repository, actor) = (name.clone(), call.actor());
+    let push = ManifestPush { name: repository, reference, tags, content_type, bytes, condition, actor };
     let registry = call.registry();
     // Also where the request breaks off, the bytes are held until the push has ended.
     let pushed = blocking(move || {
         let _held = held;
-        registry.put_manifest(push)
+        registry.put_manifest(push).map_err(|error| concealed(error, may_pull))
     })
     .await?;
     let digest = pushed.digest;
@@ -76,12 +73,21 @@ pub async fn put(
     if let Some(accepted) = accepted {
         response.insert_header((TAGS, accepted));
     }
-    let moved = pushed
-        .moved
-        .iter()
-        .map(|(tag, before)| format!("the tag {tag} of {name} was {before} and is {digest}"));
+    let moved = if may_pull { pushed.moved } else { Vec::new() };
+    let moved =
+        moved.iter().map(|(tag, before)| format!("the tag {tag} of {name} was {before} and is {digest}"));
     add_warnings(&mut response, moved);
     Ok(response.finish())
+}
+
+/// What is said to one who may write and not read: not what is there.
+fn concealed(error: Error, may_pull: bool) -> Error {
+    match error {
+        Error::ConditionFailed { repository, reference, .. } if !may_pull => {
+            Error::ConditionFailed { repository, reference, present: None }
+        }
+        error => error,
+    }
 }
 
 /// The tags that the query names (distribution-spec, "Pushing Manifests").
@@ -123,13 +129,15 @@ pub async fn delete(
     reference: Reference,
 ) -> Result<HttpResponse, ApiError> {
     let condition = conditions::of_write(call.request.headers())?;
+    let may_pull = call.may(Action::Pull, &name);
     let mut response = HttpResponse::Accepted();
     match reference {
         Reference::Tag(tag) => delete_tag(call, name, tag, condition).await?,
         Reference::Digest(digest) => {
             let gone = delete_manifest(call, name.clone(), digest, condition).await?;
-            log::info!("{}", account_of(&name, digest, &gone, &call.who()));
-            add_warnings(&mut response, gone_with(&name, digest, &gone).into_iter());
+            log::info!("{}", account_of(&name, digest, &gone, &call.actor()));
+            let warnings = if may_pull { gone_with(&name, digest, &gone) } else { Vec::new() };
+            add_warnings(&mut response, warnings.into_iter());
         }
     }
     Ok(response.finish())
@@ -141,8 +149,10 @@ async fn delete_tag(
     tag: Tag,
     condition: Condition,
 ) -> Result<(), ApiError> {
-    let (registry, who) = (call.registry(), call.who());
-    blocking(move || registry.delete_tag(&name, &tag, condition, &who)).await
+    let (registry, actor) = (call.registry(), call.actor());
+    let may_pull = call.may(Action::Pull, &name);
+    let delete = move || registry.delete_tag(&name, &tag, condition, actor);
+    blocking(move || delete().map_err(|error| concealed(error, may_pull))).await
 }
 
 async fn delete_manifest(
@@ -151,15 +161,18 @@ async fn delete_manifest(
     digest: Digest,
     condition: Condition,
 ) -> Result<Deleted, ApiError> {
-    let (registry, who) = (call.registry(), call.who());
-    blocking(move || registry.delete_manifest(&name, digest, condition, &who)).await
+    let (registry, actor) = (call.registry(), call.actor());
+    let may_pull = call.may(Action::Pull, &name);
+    let delete = move || registry.delete_manifest(&name, digest, condition, actor);
+    blocking(move || delete().map_err(|error| concealed(error, may_pull))).await
 }
 
 /// What the log says of a deletion.
-fn account_of(name: &RepositoryName, digest: Digest, deleted: &Deleted, who: &str) -> String {
+fn account_of(name: &RepositoryName, digest: Digest, deleted: &Deleted, actor: &Actor) -> String {
     let Deleted { tags, manifests, bytes, due_at_ms } = deleted;
     format!(
-        "{who} deleted {digest} of {name}: {manifests} manifests and {} tags; {bytes} bytes go at {}",
+        "{} deleted {digest} of {name}: {manifests} manifests and {} tags; {bytes} bytes go at {}",
+        actor.label(),
         tags.len(),
         rfc3339(*due_at_ms)
     )

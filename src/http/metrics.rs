@@ -2,18 +2,19 @@
 //!
 //! Every label has a few fixed values: nothing of what a client sends becomes one.
 
-use super::app::{Audience, Call};
+use super::call::Call;
 use super::error::ApiError;
 use super::reply::blocking;
-use super::reports::expect_local;
+use super::reports::expect_ruler;
 use super::route::Route;
+use super::state::Audience;
 use crate::meters::{Counter, Exposition, Histogram, Kind, seconds};
 use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The routes by name; the last is for what leads nowhere.
-const ROUTES: [&str; 15] = [
+/// The kinds of end-points by name; the last is for what leads nowhere.
+const ROUTES: [&str; Route::KINDS + 1] = [
     "base",
     "catalog",
     "extensions",
@@ -26,8 +27,11 @@ const ROUTES: [&str; 15] = [
     "uploads",
     "upload",
     "referrers",
-    "probe",
+    "livez",
+    "readyz",
     "metrics",
+    "token",
+    "audit",
     "none",
 ];
 
@@ -50,6 +54,10 @@ pub struct Requests {
     counts: Box<[Counter]>,
     /// By route and method.
     times: Box<[Histogram]>,
+    /// Manifests that were pulled.
+    manifests: Counter,
+    /// Blobs that were pulled.
+    blobs: Counter,
     /// Bytes that came over connections.
     pub received: Counter,
     /// Bytes that went over connections.
@@ -63,6 +71,8 @@ impl Default for Requests {
             began: Instant::now(),
             counts: (0..kinds * CLASSES.len()).map(|_| Counter::default()).collect(),
             times: (0..kinds).map(|_| Histogram::of_times(TIMES)).collect(),
+            manifests: Counter::default(),
+            blobs: Counter::default(),
             received: Counter::default(),
             sent: Counter::default(),
         }
@@ -72,13 +82,28 @@ impl Default for Requests {
 impl Requests {
     /// Counts a request that was answered after so long.
     pub fn note(&self, route: Option<&Route>, method: &Method, status: StatusCode, took: Duration) {
-        let name = route.map_or("none", route_name);
-        let route = ROUTES.iter().position(|known| *known == name).unwrap_or(ROUTES.len() - 1);
+        let route = route.map_or(Route::KINDS, Route::kind);
         let known = METHODS.iter().position(|known| *known == method.as_str());
         let kind = route * METHODS.len() + known.unwrap_or(METHODS.len() - 1);
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         self.counts[kind * CLASSES.len() + class].add(1);
         self.times[kind].observe_time(took);
+    }
+
+    /// Counts what was pulled. Of a blob that comes in ranges, the one with its first byte counts.
+    pub fn note_pull(&self, route: Option<&Route>, method: &Method, response: &HttpResponse) {
+        let is_whole = || response.status() == StatusCode::OK;
+        let is_first = || {
+            let range = response.headers().get(header::CONTENT_RANGE);
+            let begins = range.is_some_and(|range| range.as_bytes().starts_with(b"bytes 0-"));
+            response.status() == StatusCode::PARTIAL_CONTENT && begins
+        };
+        match route {
+            _ if method != Method::GET => {}
+            Some(Route::Manifest(..)) if is_whole() => self.manifests.add(1),
+            Some(Route::Blob(..)) if is_whole() || is_first() => self.blobs.add(1),
+            _ => {}
+        }
     }
 
     fn expose(&self, page: &mut Exposition) {
@@ -95,9 +120,17 @@ impl Requests {
             let (route, method) = kind(i);
             page.histogram(name, &[("route", route), ("method", method)], times);
         }
+        let name = "wharfinger_pulls_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "What was pulled; of a blob in ranges, that with its first byte counts.",
+        );
+        page.sample(name, &[("kind", "manifest")], self.manifests.get());
+        page.sample(name, &[("kind", "blob")], self.blobs.get());
         let (received, sent) = ("wharfinger_http_received_bytes_total", "wharfinger_http_sent_bytes_total");
-        page.counter(received, "Bytes that came from clients, heads and bodies.", self.received.get());
-        page.counter(sent, "Bytes that went to clients, heads and bodies.", self.sent.get());
+        page.counter(received, "Bytes that came from clients, TLS included.", self.received.get());
+        page.counter(sent, "Bytes that went to clients, TLS included.", self.sent.get());
     }
 
     fn expose_server(&self, page: &mut Exposition) {
@@ -120,29 +153,11 @@ fn kind(number: usize) -> (&'static str, &'static str) {
     (ROUTES[number / METHODS.len()], METHODS[number % METHODS.len()])
 }
 
-fn route_name(route: &Route) -> &'static str {
-    match route {
-        Route::Base => "base",
-        Route::Catalog => "catalog",
-        Route::Extensions(_) => "extensions",
-        Route::TagHistory(..) => "tag_history",
-        Route::Repositories => "repositories",
-        Route::Repository(_) => "repository",
-        Route::Tags(_) => "tags",
-        Route::Manifest(..) | Route::ImpossibleTag(..) => "manifest",
-        Route::Blob(..) => "blob",
-        Route::Uploads(_) => "uploads",
-        Route::Upload(..) | Route::ImpossibleUpload(_) => "upload",
-        Route::Referrers(..) => "referrers",
-        Route::Live | Route::Ready => "probe",
-        Route::Metrics => "metrics",
-    }
-}
-
-/// GET: all numbers. Without a listener of their own they are for this machine alone.
+/// GET: all numbers. Without a listener of their own they are for this machine, and for those who run the
+/// registry.
 pub async fn metrics(call: &Call) -> Result<HttpResponse, ApiError> {
     if call.audience == Audience::Clients {
-        expect_local(call)?;
+        expect_ruler(call)?;
     }
     let registry = call.registry();
     let mut page = blocking(move || {
@@ -152,6 +167,12 @@ pub async fn metrics(call: &Call) -> Result<HttpResponse, ApiError> {
     })
     .await?;
     call.state.requests.expose(&mut page);
+    call.state.limits.expose(&mut page);
+    if let Some(tls) = &call.state.tls {
+        let help = "Until when the certificate is valid that clients are shown.";
+        let not_after = tls.not_after().as_second();
+        page.gauge("wharfinger_tls_certificate_expiry_seconds", help, not_after);
+    }
     call.state.requests.expose_server(&mut page);
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.into_text()))
 }
@@ -176,6 +197,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
-        assert!(ROUTES.contains(&route_name(&Route::Metrics)));
+        assert_eq!(ROUTES[Route::Metrics.kind()], "metrics");
     }
 }

@@ -6,21 +6,33 @@
 
 pub mod app;
 pub mod error;
+pub mod limits;
 pub mod listen;
+pub mod login;
+pub mod origin;
 pub mod query;
+pub mod random;
+pub mod rights;
 pub mod route;
+pub mod state;
+pub mod tls;
 
 mod admit;
+mod audit;
 mod blobs;
 mod body;
+mod call;
+mod challenge;
 mod conditions;
+mod connection;
 mod extensions;
-mod login;
 mod manifests;
 mod metrics;
+mod pace;
 mod probes;
 mod referrers;
 mod reply;
 mod reports;
 mod tags;
+mod token;
 mod uploads;

@@ -1,7 +1,7 @@
 //! `/livez` and `/readyz`: what those ask who start, stop and send requests to servers. They say nothing of
 //! what the registry holds.
 
-use super::app::Call;
+use super::call::Call;
 use crate::registry::{Health, Registry};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, rt, web};

@@ -27,6 +27,11 @@ impl Query {
         Ok(Self(pairs.collect::<Result<_, ApiError>>()?))
     }
 
+    /// Reads a form (`application/x-www-form-urlencoded`), where a plus is a blank.
+    pub fn parse_form(text: &str) -> Result<Self, ApiError> {
+        Self::parse(&text.replace('+', "%20"))
+    }
+
     /// The first value of a parameter.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! `/v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers").
 
-use super::app::Call;
+use super::call::Call;
 use super::error::{ApiError, Code};
 use super::query::next_link;
 use super::reply::{FILTERS_APPLIED, blocking};
@@ -15,8 +15,8 @@ pub async fn list(call: &Call, name: RepositoryName, digest: Digest) -> Result<H
     let last = call.query.get("last").map(Digest::parse).transpose().map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, Code::PaginationNumberInvalid, &format!("last: {error}"))
     })?;
-    let (registry, repository, wanted) = (call.registry(), name.clone(), filter.clone());
-    let page = blocking(move || registry.referrers(&repository, digest, wanted.as_deref(), last)).await?;
+    let (view, repository, wanted) = (call.view(), name.clone(), filter.clone());
+    let page = blocking(move || view.referrers(&repository, digest, wanted.as_deref(), last)).await?;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, media_type::OCI_INDEX));
     if filter.is_some() {

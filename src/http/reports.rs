@@ -1,33 +1,36 @@
-//! `/api/v1/repositories`: what there is and how large it is, for programs of this machine.
+//! `/api/v1/repositories`: what there is and how large it is, for programs.
 
-use super::app::Call;
+use super::call::Call;
 use super::error::{ApiError, Code};
+use super::origin::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO};
 use super::query::next_link;
 use super::reply::blocking;
 use crate::oci::{RepositoryName, Tag};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::IpAddr;
 
 /// What those add who pass on the requests of others.
-const PASSED_ON: [HeaderName; 5] = [
+const PASSED_ON: [HeaderName; 6] = [
     header::FORWARDED,
     header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    FORWARDED_HOST,
     HeaderName::from_static("x-real-ip"),
 ];
 
 /// GET: the repositories.
 pub async fn repositories(call: &Call) -> Result<HttpResponse, ApiError> {
-    expect_local(call)?;
+    expect_user(call)?;
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(RepositoryName::parse)?;
-    let registry = call.registry();
+    let (view, registry, rules) = (call.view(), call.registry(), call.rules_registry());
     let (totals, (rows, more)) = blocking(move || {
-        Ok::<_, crate::registry::Error>((registry.totals()?, registry.repositories(last.as_ref(), limit)?))
+        let totals = rules.then(|| registry.totals()).transpose()?;
+        Ok::<_, crate::registry::Error>((totals, view.repositories(last.as_ref(), limit)?))
     })
     .await?;
     let mut response = HttpResponse::Ok();
@@ -36,37 +39,78 @@ pub async fn repositories(call: &Call) -> Result<HttpResponse, ApiError> {
         let link = next_link("/api/v1/repositories", &[("last", &last.name), ("n", &limit)]);
         response.insert_header((header::LINK, link));
     }
-    let body = json!({"registry": totals, "repositories": rows});
+    let mut body = json!({"repositories": rows});
+    match totals {
+        Some(totals) => body["registry"] = json!(totals),
+        None => forget_others(&mut body),
+    }
     Ok(response.content_type("application/json").body(body.to_string()))
 }
 
 /// GET: one repository with its tags.
 pub async fn repository(call: &Call, name: RepositoryName) -> Result<HttpResponse, ApiError> {
-    expect_local(call)?;
+    expect_user(call)?;
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(Tag::parse)?;
-    let (registry, repository) = (call.registry(), name.clone());
-    let report = blocking(move || registry.repository(&repository, last.as_ref(), limit)).await?;
+    let (view, repository) = (call.view(), name.clone());
+    let report = blocking(move || view.repository(&repository, last.as_ref(), limit)).await?;
     let mut response = HttpResponse::Ok();
     if let (true, Some(last)) = (report.more_tags, report.tag_list.last()) {
         let limit = limit.to_string();
         let path = format!("/api/v1/repositories/{name}");
         response.insert_header((header::LINK, next_link(&path, &[("last", &last.tag), ("n", &limit)])));
     }
-    Ok(response.content_type("application/json").body(json!(report).to_string()))
+    let mut body = json!(report);
+    if !call.rules_registry() {
+        forget_others(&mut body);
+    }
+    Ok(response.content_type("application/json").body(body.to_string()))
 }
 
-/// Until there are accounts, these numbers are for this machine alone: not for whoever asks through a proxy
-/// on it, nor for a page in a browser that believes a name of its own to be this host.
+/// What depends on repositories that the caller may not read: how many of the bytes they share, and so what
+/// would be freed.
+const OF_OTHERS: [&str; 3] = ["own_bytes", "shared_bytes", "frees_bytes"];
+
+/// Leaves out of a report what says something of other repositories.
+fn forget_others(report: &mut Value) {
+    match report {
+        Value::Object(fields) => {
+            fields.retain(|key, _| !OF_OTHERS.contains(&key.as_str()));
+            if let Some(Value::Object(deleted)) = fields.get_mut("deleted") {
+                deleted.remove("bytes");
+            }
+            fields.values_mut().for_each(forget_others);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(forget_others),
+        _ => {}
+    }
+}
+
+/// Where everybody may do everything, these numbers are for this machine alone; elsewhere each caller gets
+/// those of what it may read.
+fn expect_user(call: &Call) -> Result<(), ApiError> {
+    if call.policy.is_open() { expect_local(call) } else { Ok(()) }
+}
+
+/// Where everybody may do everything, what is for those who run the registry is for this machine alone.
+pub fn expect_ruler(call: &Call) -> Result<(), ApiError> {
+    if call.policy.is_open() || !call.rules_registry() { expect_local(call) } else { Ok(()) }
+}
+
+/// What is for this machine alone is not for whoever asks through a proxy on it, nor for a page in a browser
+/// that believes a name of its own to be this host. From where the configuration has a proxy nothing is
+/// local: not every proxy adds a header, and nginx by itself names this machine as the host.
 pub fn expect_local(call: &Call) -> Result<(), ApiError> {
     let request = &call.request;
     let from_here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let passed_on = PASSED_ON.iter().any(|name| request.headers().contains_key(name));
     let host = call.header(&header::HOST).or_else(|| request.uri().host());
-    if from_here && !passed_on && host.is_some_and(is_local_host) {
+    let proxied = passed_on || call.origin.is_proxied();
+    if from_here && !proxied && host.is_some_and(is_local_host) {
         return Ok(());
     }
-    let message = "only requests made on the registry's machine, to a loopback address, get an answer here";
+    let message = "only requests made on the registry's machine, to a loopback address and not through a \
+                   proxy, get an answer here";
     Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message))
 }
 

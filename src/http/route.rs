@@ -17,6 +17,8 @@ pub enum Route {
     Ready,
     /// `/metrics`: the numbers of the server.
     Metrics,
+    /// `/token`: tokens for those who have credentials.
+    Token,
     /// `/v2/`: whether this is a registry.
     Base,
     /// `/v2/_catalog`.
@@ -29,6 +31,8 @@ pub enum Route {
     Repositories,
     /// `/api/v1/repositories/<name>`.
     Repository(RepositoryName),
+    /// `/api/v1/audit`.
+    Audit,
     /// `/v2/<name>/tags/list`.
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>`.
@@ -48,6 +52,33 @@ pub enum Route {
 }
 
 impl Route {
+    /// How many kinds of end-points there are.
+    pub const KINDS: usize = 17;
+
+    /// The number of its kind. Those that differ only in that one of them leads to something have one.
+    #[must_use]
+    pub const fn kind(&self) -> usize {
+        match self {
+            Self::Base => 0,
+            Self::Catalog => 1,
+            Self::Extensions(_) => 2,
+            Self::TagHistory(..) => 3,
+            Self::Repositories => 4,
+            Self::Repository(_) => 5,
+            Self::Tags(_) => 6,
+            Self::Manifest(..) | Self::ImpossibleTag(..) => 7,
+            Self::Blob(..) => 8,
+            Self::Uploads(_) => 9,
+            Self::Upload(..) | Self::ImpossibleUpload(_) => 10,
+            Self::Referrers(..) => 11,
+            Self::Live => 12,
+            Self::Ready => 13,
+            Self::Metrics => 14,
+            Self::Token => 15,
+            Self::Audit => 16,
+        }
+    }
+
     /// Whether no right is needed: it says nothing of what the registry holds, or only to those who watch
     /// the server.
     #[must_use]
@@ -62,9 +93,11 @@ pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
         return own(rest);
     }
     match path {
+        "/api/v1/audit" => return Ok(Some(Route::Audit)),
         "/livez" => return Ok(Some(Route::Live)),
         "/readyz" => return Ok(Some(Route::Ready)),
         "/metrics" => return Ok(Some(Route::Metrics)),
+        "/token" => return Ok(Some(Route::Token)),
         _ => {}
     }
     let Some(rest) = path.strip_prefix("/v2") else { return Ok(None) };
@@ -181,6 +214,7 @@ mod tests {
         assert_eq!(route(&path), Some(Route::Referrers(name("x/blobs/uploads"), parsed)));
         let tag = Tag::parse("v1").unwrap();
         assert_eq!(route("/v2/a/b/_oci/tag-history/v1"), Some(Route::TagHistory(name("a/b"), tag)));
+        assert_eq!(route("/api/v1/audit"), Some(Route::Audit));
         assert_eq!(route("/api/v1/repositories"), Some(Route::Repositories));
         assert_eq!(route("/api/v1/repositories/a/b"), Some(Route::Repository(name("a/b"))));
         let encoded = digest.replace(':', "%3A");
@@ -189,6 +223,7 @@ mod tests {
         for path in [
             "/",
             "/api/v1",
+            "/api/v1/audit/a",
             "/api/v1/repositoriesx",
             "/v2/_oci/tag-history/v1",
             "/v1/",

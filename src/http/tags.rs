@@ -1,7 +1,7 @@
 //! `/v2/<name>/tags/list` and `/v2/_catalog` (distribution-spec, "Listing Tags"; the catalog is
 //! Distribution's).
 
-use super::app::Call;
+use super::call::Call;
 use super::error::ApiError;
 use super::query::next_link;
 use super::reply::blocking;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, ApiError> {
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(Tag::parse)?;
-    let (registry, repository) = (call.registry(), name.clone());
-    let page = blocking(move || registry.tags(&repository, last.as_ref(), limit)).await?;
+    let (view, repository) = (call.view(), name.clone());
+    let page = blocking(move || view.tags(&repository, last.as_ref(), limit)).await?;
     let tags: Vec<&str> = page.entries.iter().map(Tag::as_str).collect();
     let body = json!({"name": name.as_str(), "tags": tags});
     Ok(answer(&body, &page, Tag::as_str, &format!("/v2/{name}/tags/list"), limit))
@@ -26,8 +26,8 @@ pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, Api
 pub async fn catalog(call: &Call) -> Result<HttpResponse, ApiError> {
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(RepositoryName::parse)?;
-    let registry = call.registry();
-    let page = blocking(move || registry.catalog(last.as_ref(), limit)).await?;
+    let view = call.view();
+    let page = blocking(move || view.catalog(last.as_ref(), limit)).await?;
     let names: Vec<&str> = page.entries.iter().map(RepositoryName::as_str).collect();
     let body = json!({"repositories": names});
     Ok(answer(&body, &page, RepositoryName::as_str, "/v2/_catalog", limit))

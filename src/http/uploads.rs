@@ -1,9 +1,12 @@
 //! `/v2/<name>/blobs/uploads/`: uploads and mounts (distribution-spec, "Pushing blobs").
 
-use super::app::Call;
 use super::body::{Broken, Receiving};
+use super::call::Call;
 use super::error::{ApiError, Code};
+use super::login::Refusal;
 use super::reply::{self, blocking, created};
+use super::rights::{Question, Right};
+use crate::auth::Action;
 use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
 use crate::registry::{Error, Upload};
 use actix_web::HttpResponse;
@@ -26,8 +29,8 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
     };
     // Without a digest the body is none of the blob.
     let bytes = digest.and_then(|_| announced(call)).unwrap_or(0);
-    let (registry, repository) = (call.registry(), name.clone());
-    let upload = blocking(move || registry.start_upload(&repository, algorithm, bytes)).await?;
+    let (registry, repository, owner) = (call.registry(), name.clone(), call.caller.principal.name());
+    let upload = blocking(move || registry.start_upload(&repository, algorithm, bytes, &owner)).await?;
     let Some(digest) = digest else {
         let receiving = Receiving::new(call.registry(), upload, Broken::Leave);
         let status = receiving.leave().await?;
@@ -35,17 +38,42 @@ pub async fn start(call: &Call, name: RepositoryName, body: &mut Payload) -> Res
     };
     let session = upload.session();
     let mut receiving = Receiving::new(call.registry(), upload, Broken::Abandon);
-    if let Err(error) = receiving.receive(body, None).await {
+    if let Err(error) = receiving.receive(body, None, &call.state.limits).await {
         receiving.abandon().await?;
         return Err(error);
     }
-    if let Err(error) = receiving.finish(digest).await {
+    if let Err(error) = receiving.finish(digest, call.actor()).await {
         let registry = call.registry();
         // Where the refusal ended it already, there is nothing to cancel.
-        drop(blocking(move || registry.cancel_upload(&name, session)).await);
+        drop(blocking(move || registry.drop_upload(&name, session)).await);
         return Err(error);
     }
     Ok(created_blob(&name, digest))
+}
+
+/// Refuses whoever did not begin the upload, as if it were not there. A token that has ended is good for what
+/// was begun while it held: a push may take longer than a token lives.
+pub async fn expect_owner(call: &Call, name: &RepositoryName, session: SessionId) -> Result<(), ApiError> {
+    let (registry, repository) = (call.registry(), name.clone());
+    let found = blocking(move || match registry.upload_owner(&repository, session) {
+        Ok(owner) => Ok(Some(owner)),
+        Err(Error::UploadUnknown(_)) => Ok(None),
+        Err(error) => Err(error),
+    });
+    let owner = found.await?;
+    if owner.as_ref().is_some_and(|owner| owner.name != call.caller.principal.name()) {
+        return Err(Error::UploadUnknown(session).into());
+    }
+    let ended_at_ms =
+        call.caller.ends_at_ms().filter(|&ends_at_ms| ends_at_ms <= call.state.registry.now_ms());
+    let began_later = |ended_at_ms| owner.is_none_or(|owner| owner.began_at_ms >= ended_at_ms);
+    if ended_at_ms.is_some_and(began_later) {
+        let config = call.state.registry.config();
+        let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
+        let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
+        return Err(question.refuse(Refusal::Expired, &Right::On(name, Action::Create)));
+    }
+    Ok(())
 }
 
 /// How many bytes the request's body has; none: it does not say.
@@ -60,8 +88,8 @@ fn announced(call: &Call) -> Option<u64> {
 /// Mounts, or says that the client has to upload.
 async fn mount(call: &Call, name: &RepositoryName, digest: Digest) -> Result<Option<HttpResponse>, ApiError> {
     let from = call.query.get("from").map(RepositoryName::parse).transpose()?;
-    let (registry, repository) = (call.registry(), name.clone());
-    let mounted = blocking(move || registry.mount_blob(&repository, digest, from.as_ref())).await?;
+    let (view, repository, actor) = (call.view_by_token(), name.clone(), call.actor());
+    let mounted = blocking(move || view.mount_blob(&repository, digest, from.as_ref(), &actor)).await?;
     Ok(mounted.then(|| created_blob(name, digest)))
 }
 
@@ -74,8 +102,8 @@ pub async fn status(call: &Call, name: RepositoryName, session: SessionId) -> Re
 
 /// DELETE: gives the upload up.
 pub async fn cancel(call: &Call, name: RepositoryName, session: SessionId) -> Result<HttpResponse, ApiError> {
-    let registry = call.registry();
-    blocking(move || registry.cancel_upload(&name, session)).await?;
+    let (registry, actor) = (call.registry(), call.actor());
+    blocking(move || registry.cancel_upload(&name, session, actor)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -104,7 +132,7 @@ pub async fn finish(
     })?;
     let digest = Digest::parse(digest)?;
     match receive(call, &name, session, body).await {
-        Ok(receiving) => receiving.finish(digest).await?,
+        Ok(receiving) => receiving.finish(digest, call.actor()).await?,
         Err(error) if error.is(Code::BlobUploadUnknown) => {
             let (registry, repository) = (call.registry(), name.clone());
             if !blocking(move || registry.is_finished(&repository, session, digest)).await? {
@@ -145,7 +173,17 @@ async fn receive(
         return Err(at_upload(error, begins_at));
     }
     let expected = range.map(|range| range.len());
-    let received = receiving.receive(body, expected).await?;
+    let received = match receiving.receive(body, expected, &call.state.limits).await {
+        Ok(received) => received,
+        // The client is still there, and may ask at once where to go on.
+        Err(late) if late.gives_up() => {
+            let status = receiving.leave().await?;
+            return Err(late
+                .with_header(header::LOCATION, reply::upload_location(name, session))
+                .with_header(header::RANGE, reply::upload_range(status.offset)));
+        }
+        Err(error) => return Err(error),
+    };
     if expected.is_some_and(|expected| expected != received) {
         receiving.forget().await?;
         let (registry, repository) = (call.registry(), name.clone());

@@ -5,9 +5,9 @@
 //! of a leading part of a key are a prefix of the whole key's.
 
 use super::codec::CodecError;
-use crate::oci::{Algorithm, Digest, RepositoryName, SessionId, Tag};
+use crate::oci::{Algorithm, Digest, RepositoryName, SessionId, Tag, UserName};
 
-/// Ends a string in a key. Names and tags are made of ASCII letters, digits and `._-/`, so it is below them
+/// Ends a string in a key. Names and tags are made of ASCII letters, digits and `._-/@`, so it is below them
 /// all.
 const STRING_END: u8 = 0;
 
@@ -189,6 +189,17 @@ impl Key for RepositoryName {
 }
 
 impl Key for Tag {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(self.as_str(), out);
+    }
+
+    fn read(input: &mut &[u8]) -> Result<Self, CodecError> {
+        let text = take_string(input)?;
+        Self::parse(text).map_err(|error| CodecError::Malformed(error.to_string()))
+    }
+}
+
+impl Key for UserName {
     fn write(&self, out: &mut Vec<u8>) {
         write_string(self.as_str(), out);
     }

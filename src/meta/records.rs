@@ -3,8 +3,16 @@
 //! Until the first release these may change in place; from then on a change is a new version byte and a
 //! migration with the old type frozen beside it.
 
+mod audit;
+mod forms;
+
+pub use audit::{AuditAction, AuditRecord};
+
 use super::codec::Record;
-use crate::oci::{Algorithm, Digest, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId};
+use crate::oci::{
+    Algorithm, Digest, Hidden, ManifestKind, ReferrerDescriptor, RepositoryName, Role, SessionId, UserName,
+};
+use forms::{as_algorithm, as_bytes, as_kind, as_option_text, as_role, as_text};
 use serde::{Deserialize, Serialize};
 
 macro_rules! records {
@@ -32,6 +40,10 @@ records! {
     GoneRecord = 1;
     DamagedRecord = 1;
     ScrubRecord = 1;
+    UserRecord = 1;
+    AccessTokenRecord = 1;
+    SigningKeyRecord = 1;
+    AuditRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -196,6 +208,8 @@ pub struct LeaseRecord {
 pub struct UploadRecord {
     /// The repository's number.
     pub repository: u64,
+    /// Who began it: nobody else goes on with it.
+    pub owner: String,
     /// The algorithm that the bytes are hashed with as they come.
     #[serde(with = "as_algorithm")]
     pub algorithm: Algorithm,
@@ -359,102 +373,44 @@ pub struct ScrubRecord {
     pub after: Digest,
 }
 
-/// How types of `oci` stand in records: by their stable text or number, so that the ledger does not depend on
-/// how their module happens to define them.
-mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub trait Text: Sized + std::fmt::Display {
-        fn of(text: &str) -> Result<Self, String>;
-    }
-
-    impl Text for crate::oci::Digest {
-        fn of(text: &str) -> Result<Self, String> {
-            Self::parse(text).map_err(|error| error.to_string())
-        }
-    }
-
-    impl Text for crate::oci::RepositoryName {
-        fn of(text: &str) -> Result<Self, String> {
-            Self::parse(text).map_err(|error| error.to_string())
-        }
-    }
-
-    pub fn serialize<T: Text, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        T::of(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// What the password is checked against, as a PHC string.
+    pub hash: Hidden<String>,
+    /// When the user was added.
+    pub created_at_ms: u64,
+    /// When the password was last set.
+    pub changed_at_ms: u64,
+    /// Since when the user may not log in; none: may.
+    pub disabled_at_ms: Option<u64>,
 }
 
-mod as_option_text {
-    use super::as_text::Text;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference")]
-    pub fn serialize<T: Text, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.as_ref().map(ToString::to_string).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| T::of(&text)).transpose().map_err(D::Error::custom)
-    }
+/// The token of a robot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenRecord {
+    /// The robot's name.
+    #[serde(with = "as_text")]
+    pub name: UserName,
+    /// The SHA-256 of the secret. That is random, so nothing slower is needed.
+    pub hash: Hidden<[u8; 32]>,
+    /// Patterns of the repositories it may do something to.
+    pub repositories: Vec<String>,
+    /// What it may do there, in the words of the configuration.
+    pub can: Vec<String>,
+    /// When it was made.
+    pub created_at_ms: u64,
+    /// From when on it is not accepted; none: never.
+    pub expires_at_ms: Option<u64>,
+    /// When it was last used, to about a minute.
+    pub last_used_at_ms: Option<u64>,
+    /// Who made it.
+    pub who: String,
 }
 
-mod as_bytes {
-    use crate::oci::SessionId;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(value: &SessionId, serializer: S) -> Result<S::Ok, S::Error> {
-        value.bytes().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
-        <[u8; 16]>::deserialize(deserializer).map(SessionId::from_bytes)
-    }
+/// A key that Bearer tokens are signed with (Ed25519).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyRecord {
+    /// What the pair of keys is made of (RFC 8032, section 5.1.5).
+    pub seed: Hidden<[u8; 32]>,
 }
-
-macro_rules! as_number {
-    ($module:ident, $type:ty, $($variant:path = $number:literal),+) => {
-        mod $module {
-            use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-            pub fn serialize<S: Serializer>(value: &$type, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_u8(match value {
-                    $($variant => $number,)+
-                })
-            }
-
-            pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-                match u8::deserialize(deserializer)? {
-                    $($number => Ok($variant),)+
-                    other => Err(D::Error::custom(format!("{other} stands for nothing here"))),
-                }
-            }
-        }
-    };
-}
-
-as_number!(
-    as_kind,
-    crate::oci::ManifestKind,
-    crate::oci::ManifestKind::Image = 1,
-    crate::oci::ManifestKind::Index = 2,
-    crate::oci::ManifestKind::Artifact = 3
-);
-as_number!(
-    as_role,
-    crate::oci::Role,
-    crate::oci::Role::Config = 1,
-    crate::oci::Role::Layer = 2,
-    crate::oci::Role::Child = 3
-);
-as_number!(
-    as_algorithm,
-    crate::oci::Algorithm,
-    crate::oci::Algorithm::Sha256 = 1,
-    crate::oci::Algorithm::Sha512 = 2
-);

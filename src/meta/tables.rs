@@ -4,11 +4,11 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
-    ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
-    TombstoneRecord, UploadRecord,
+    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord,
+    ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord,
+    SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
 };
-use crate::oci::{Digest, RepositoryName, SessionId, Tag};
+use crate::oci::{Digest, RepositoryName, SessionId, Tag, UserName};
 use std::marker::PhantomData;
 
 /// A table: the rows of one [`TableId`] with the types of their keys and values.
@@ -117,6 +117,19 @@ pub const DAMAGED: Table<(Digest, SessionId), DamagedRecord> = Table::new(TableI
 
 /// `()` -> how far the scrub came. One row; none: it begins with the first blob.
 pub const SCRUB: Table<(), ScrubRecord> = Table::new(TableId::Scrub);
+
+/// name -> a user: who may log in by a password.
+pub const USER: Table<UserName, UserRecord> = Table::new(TableId::User);
+
+/// random number -> the token of a robot. No two have the same name (I12).
+pub const ACCESS_TOKEN: Table<u64, AccessTokenRecord> = Table::new(TableId::AccessToken);
+
+/// (created in ms since the epoch, random number) -> a key that Bearer tokens are signed with. The last one
+/// signs, those before it only check.
+pub const SIGNING_KEY: Table<(u64, u64), SigningKeyRecord> = Table::new(TableId::SigningKey);
+
+/// (when in ms since the epoch, number that is partly random) -> an act: who did what to what.
+pub const AUDIT: Table<(u64, u64), AuditRecord> = Table::new(TableId::Audit);
 
 /// A bare number as a row's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

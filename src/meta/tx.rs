@@ -49,6 +49,19 @@ pub trait Read {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
+    /// At most `limit` rows from the end of `range`, the last first.
+    fn page_back<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, MetaError> {
+        let rows = self.rows().range_back(table.id(), range, Limit::rows(limit))?;
+        let read =
+            |(key, value): (Vec<u8>, Vec<u8>)| Ok((key_of(table.id(), &key)?, value_of(table.id(), &value)?));
+        rows.into_iter().map(read).collect()
+    }
+
     /// The first rows of `range`, each with its key's bytes, as many as `limit` says. One that cannot be read
     /// hides no other.
     fn scan<K: Key, V: Value>(

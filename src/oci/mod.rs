@@ -1,9 +1,10 @@
 //! Validated types of the OCI specifications: digests, names, references, media types, descriptors,
-//! manifests and ranges.
+//! manifests and ranges; and the names of accounts.
 //!
 //! Nothing here does I/O or knows the rest of the crate. A value of one of these types was checked when it
 //! was made (its fields are private), so the layers above never look at a raw client string again.
 
+mod account;
 mod descriptor;
 mod digest;
 mod json;
@@ -13,6 +14,7 @@ mod name;
 mod range;
 mod session;
 
+pub use account::{Hidden, USER_NAME_MAX_BYTES, UserName, UserNameError};
 pub use descriptor::{Descriptor, FieldError, ReferrerDescriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::JsonError;

@@ -5,6 +5,7 @@
 //! is unlinked afterwards. A crash between any two steps leaves rows that the next round goes on with.
 
 use super::Registry;
+use super::actor::Actor;
 use super::error::Error;
 use super::figures::Meters;
 use super::kept::{self, Deletion, End};
@@ -102,7 +103,7 @@ impl Registry {
                     return Ok(has_changed);
                 }
                 *left -= 1;
-                let deletion = self.deletion(COLLECTOR, Cause::Delete);
+                let deletion = self.deletion(&Actor::from(COLLECTOR), Cause::Delete);
                 let step = self.store.write(move |tx| work_off(tx, row, round.ends_keeping, &deletion))?;
                 has_changed |= step != Step::Nothing;
                 collected.count(step);

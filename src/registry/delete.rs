@@ -2,6 +2,8 @@
 //!
 //! A deleted manifest is kept for a while, and with it what only it needs; the queue tells the collector.
 
+use super::actor::Actor;
+use super::audit;
 use super::condition::Condition;
 use super::error::Error;
 use super::family::{self, Deleted, Member, Sparing, TAGS_MAX};
@@ -10,7 +12,7 @@ use super::links::{self, Judge};
 use super::tagging;
 use super::{Registry, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::records::{Cause, Loss};
+use crate::store::records::{AuditAction, Cause, Loss};
 use crate::store::tables::{BLOB_USER, MANIFEST, PARENT, TAG, TAG_OF};
 use crate::store::{KeyRange, Read, RepoId, Tx};
 
@@ -24,10 +26,11 @@ impl Registry {
         name: &RepositoryName,
         tag: &Tag,
         condition: Condition,
-        who: &str,
+        who: impl Into<Actor>,
     ) -> Result<(), Error> {
-        let (name, tag) = (name.clone(), tag.clone());
-        let change = self.change(who, Cause::Delete);
+        let (name, tag, actor) = (name.clone(), tag.clone(), who.into());
+        let change = self.change(&actor, Cause::Delete);
+        let entry = self.act(&actor, AuditAction::TagDelete).in_repository(&name);
         self.store.write(move |tx| {
             let reference = Reference::Tag(tag.clone());
             let unknown =
@@ -38,7 +41,8 @@ impl Registry {
             condition.check(&name, &reference, Some(present.digest))?;
             let removed = tagging::remove(tx, repository, &tag, &change)?;
             assert!(removed.is_some(), "it was looked at in this transaction");
-            Ok(())
+            let entry = entry.clone().on(present.digest).with_tags(std::slice::from_ref(&tag));
+            Ok(audit::note(tx, &entry)?)
         })
     }
 
@@ -49,10 +53,11 @@ impl Registry {
         name: &RepositoryName,
         digest: Digest,
         condition: Condition,
-        who: &str,
+        who: impl Into<Actor>,
     ) -> Result<Deleted, Error> {
-        let name = name.clone();
-        let deletion = self.deletion(who, Cause::Delete);
+        let (name, actor) = (name.clone(), who.into());
+        let deletion = self.deletion(&actor, Cause::Delete);
+        let entry = self.act(&actor, AuditAction::ManifestDelete).in_repository(&name).on(digest);
         self.store.write(move |tx| {
             let repository = check_deletable(tx, &name, digest)?;
             condition.check(&name, &Reference::Digest(digest), Some(digest))?;
@@ -62,13 +67,15 @@ impl Registry {
             }
             let family = family::gather(tx, repository, &[digest], Sparing::Nothing)?;
             assert!(matches!(family.members.first(), Some(Member { digest: first, .. }) if *first == digest));
-            family::delete(tx, &name, repository, digest, &family, &deletion)
+            let deleted = family::delete(tx, &name, repository, digest, &family, &deletion)?;
+            audit::note(tx, &deleted.told_by(&entry))?;
+            Ok(deleted)
         })
     }
 
     /// How a deletion that begins now is made.
-    pub(super) fn deletion(&self, who: &str, cause: Cause) -> Deletion {
-        let change = self.change(who, cause);
+    pub(super) fn deletion(&self, actor: &Actor, cause: Cause) -> Deletion {
+        let change = self.change(actor, cause);
         let settings = &self.config().settings;
         let after = |secs: u64| change.now_ms.saturating_add(secs * 1000);
         let due_at_ms = after(settings.keep_deleted_secs);
@@ -77,8 +84,14 @@ impl Registry {
     }
 
     /// Takes a blob out of the repository, unless a manifest there needs it.
-    pub fn delete_blob(&self, name: &RepositoryName, digest: Digest) -> Result<(), Error> {
+    pub fn delete_blob(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        who: impl Into<Actor>,
+    ) -> Result<(), Error> {
         let (name, now_ms) = (name.clone(), self.clock.now_ms());
+        let entry = self.act(&who.into(), AuditAction::BlobDelete).in_repository(&name).on(digest);
         self.store.write(move |tx| {
             let unknown = || Error::BlobUnknown { repository: name.clone(), digest };
             let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
@@ -92,7 +105,8 @@ impl Registry {
             let leased = links::end_lease(tx, repository, digest)?;
             assert!(leased, "what is linked without a manifest is linked by a lease");
             let loss = Loss::Unlinked { repository: name.to_string() };
-            links::queue_if_unneeded(tx, digest, loss, now_ms)
+            links::queue_if_unneeded(tx, digest, loss, now_ms)?;
+            Ok(audit::note(tx, &entry)?)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Everything the registry refuses or fails at. `http::error` has the one table of what clients see of it.
 
+use super::accounts::AccountError;
 use crate::oci::{Digest, ManifestError, Reference, RepositoryName, Role, SessionId, Tag};
 use crate::store::{MetaError, StoreError};
 
@@ -83,6 +84,17 @@ pub enum Error {
     /// Another request is writing to the session.
     #[error("another request is writing to upload {0}; try again when it has ended")]
     UploadBusy(SessionId),
+    /// Somebody has too many uploads open.
+    #[error(
+        "{owner} has {max} uploads open (setting open_uploads_max): finish or cancel some, or try again when \
+         those that nobody goes on with have ended"
+    )]
+    TooManyUploads {
+        /// Who.
+        owner: String,
+        /// How many may be.
+        max: u64,
+    },
     /// A chunk does not begin where the session ends.
     #[error("upload {session} goes on at byte {offset}, the request's range begins elsewhere")]
     RangeMismatch {
@@ -124,6 +136,14 @@ pub enum Error {
         reference: Reference,
         /// What it names.
         present: Option<Digest>,
+    },
+    /// The tag names something else, and the pusher may only add.
+    #[error("{repository} has the tag {tag}, and you may add tags here, not move them: choose another tag")]
+    MayOnlyAdd {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
     },
     /// The disk has no more room than the floor keeps.
     #[error(
@@ -210,6 +230,9 @@ pub enum Error {
         /// What it named.
         digest: Digest,
     },
+    /// An account is not as it would have to be.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// Ledger or files failed, or there is no room.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -4,6 +4,7 @@
 //! A manifest with a tag of its own stays; so does one that a visible index lists, or that has a visible
 //! subject, outside of what goes.
 
+use super::audit::Entry;
 use super::error::Error;
 use super::kept::{self, Deletion};
 use super::pins;
@@ -293,6 +294,15 @@ pub struct Deleted {
     pub bytes: u64,
     /// When these go for good.
     pub due_at_ms: u64,
+}
+
+impl Deleted {
+    /// The row that tells of it.
+    pub(super) fn told_by(&self, entry: &Entry) -> Entry {
+        let count = self.manifests;
+        let words = format!("{count} manifest{}", if count == 1 { "" } else { "s" });
+        entry.clone().with_tags(&self.tags).saying(&words)
+    }
 }
 
 /// Takes a family out of sight. What found no room is left to the collector.

@@ -19,6 +19,7 @@ impl Registry {
         let mut found = self.store.recover()?;
         // A start needs no room; they end later.
         let ended = unless_full(self.end_idle_uploads())?;
+        self.load_accounts()?;
         self.unlinked_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         // A rule that was written wrongly is seen by `gc --dry-run` before it acts.
         self.retained_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
@@ -37,6 +38,7 @@ impl Registry {
         let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000, steps);
         let (ruled, more) = unless_full(ruled)?;
         unless_full(self.forget_old_history())?;
+        unless_full(self.forget_old_acts())?;
         let collected = unless_full(self.collect(Round { ends_keeping: false, steps }))?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
@@ -46,7 +48,15 @@ impl Registry {
                  {files} files"
             );
         }
+        unless_full(self.keep_accounts())?;
         Ok((collected.unfinished || more) && steps > 0)
+    }
+
+    /// Writes when tokens were used, drops expired ones, and changes the keys that sign.
+    fn keep_accounts(&self) -> Result<(), Error> {
+        self.write_due_token_uses()?;
+        self.drop_expired_tokens()?;
+        self.rotate_signing_keys()
     }
 
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.

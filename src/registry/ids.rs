@@ -13,7 +13,13 @@ pub fn repository() -> RepoId {
     RepoId(u64::from_be_bytes(random()))
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// A number that tells rows of one time apart.
+pub fn number() -> u32 {
+    u32::from_be_bytes(random())
+}
+
+/// Random bytes.
+pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the kernel's random source does not fail once it is up");
     bytes

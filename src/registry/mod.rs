@@ -3,6 +3,9 @@
 //! One file a verb. Everything here is plain blocking code over [`Store`]: a request reads one snapshot or
 //! makes one write, and each rule is decided inside of it.
 
+mod accounts;
+mod actor;
+mod audit;
 mod blob;
 mod clock;
 mod collect;
@@ -44,10 +47,14 @@ mod verify;
 mod view;
 mod whole;
 
+pub use crate::store::records::{AuditAction, AuditRecord};
 pub use crate::store::{
     Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
+pub use accounts::{AccountError, Book, NewToken, SigningKey, Token, TokenEntry, User, UserEntry};
+pub use actor::Actor;
+pub use audit::{Act, AuditFilter, AuditPage, AuditPlace, AuditPlaceError};
 pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock, rfc3339};
 pub use collect::{Collected, Round};
@@ -68,7 +75,7 @@ pub use referrers::ReferrersPage;
 pub use report::{RegistryReport, RepositoryReport, RepositoryRow, TagReport};
 pub use retention::Verdict;
 pub use scrub::{Scrub, Scrubbed};
-pub use upload::{Upload, UploadStatus};
+pub use upload::{Upload, UploadOwner, UploadStatus};
 pub use usage::Usage;
 pub use verify::{Checks, Counts, Progress, VerifyReport, Violation};
 pub use view::{Everything, Sight, View};
@@ -79,7 +86,7 @@ use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
 
@@ -89,6 +96,7 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     config: RwLock<Arc<Config>>,
     live: LiveUploads,
+    accounts: accounts::Accounts,
     /// The copies of repositories that are being made.
     copying: Mutex<HashSet<RepoId>>,
     /// When collected files were last unlinked.
@@ -97,6 +105,8 @@ pub struct Registry {
     retained_at_ms: AtomicU64,
     /// Where the search for old history goes on.
     history_cursor: Mutex<history::Cursor>,
+    /// How many acts began since the start: those of one millisecond stand in the order of these numbers.
+    acts: AtomicU32,
     /// How many blobs were found damaged since the start.
     damaged_blobs: AtomicU64,
     /// What was done since the start.
@@ -114,10 +124,12 @@ impl Registry {
             clock,
             config: RwLock::new(Arc::new(config)),
             live: LiveUploads::default(),
+            accounts: accounts::Accounts::default(),
             copying: Mutex::default(),
             unlinked_at_ms: AtomicU64::new(0),
             retained_at_ms: AtomicU64::new(0),
             history_cursor: Mutex::new(None),
+            acts: AtomicU32::new(0),
             damaged_blobs: AtomicU64::new(0),
             meters: figures::Meters::default(),
             is_stopping: AtomicBool::new(false),
@@ -137,6 +149,12 @@ impl Registry {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
+    /// The time as the registry knows it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// The store below, for what builds large registries.
     #[doc(hidden)]
     #[must_use]
@@ -150,9 +168,9 @@ impl Registry {
     }
 
     /// A change of tags that begins now.
-    fn change(&self, who: &str, cause: Cause) -> Change {
+    fn change(&self, actor: &Actor, cause: Cause) -> Change {
         let history_max = self.config().settings.tag_history_max;
-        Change { now_ms: self.clock.now_ms(), who: who.to_owned(), cause, history_max }
+        Change { now_ms: self.clock.now_ms(), who: actor.label(), cause, history_max }
     }
 
     /// How long a lease lasts, in milliseconds.

@@ -1,12 +1,14 @@
 //! Mounting: linking a blob that another repository has, without its bytes.
 
 use super::Registry;
+use super::actor::Actor;
+use super::audit;
 use super::error::Error;
 use super::links::{self, Judge};
 use super::view::{Everything, Sight};
 use super::{ids, repositories};
 use crate::oci::{Digest, RepositoryName};
-use crate::store::records::BlobRecord;
+use crate::store::records::{AuditAction, BlobRecord};
 use crate::store::{MetaError, Read};
 use std::sync::Arc;
 
@@ -18,8 +20,10 @@ impl Registry {
         name: &RepositoryName,
         digest: Digest,
         from: Option<&RepositoryName>,
+        who: impl Into<Actor>,
     ) -> Result<bool, Error> {
-        self.mount_blob_seen(name, digest, from, &(Arc::new(Everything) as Arc<dyn Sight>))
+        let everything: Arc<dyn Sight> = Arc::new(Everything);
+        self.mount_blob_seen(name, digest, from, &everything, &who.into())
     }
 
     /// The same from what is seen: what is hidden has no blob.
@@ -29,6 +33,7 @@ impl Registry {
         digest: Digest,
         from: Option<&RepositoryName>,
         sight: &Arc<dyn Sight>,
+        actor: &Actor,
     ) -> Result<bool, Error> {
         let now_ms = self.clock.now_ms();
         // Looked at first, so that a miss, which docker has many of, writes nothing.
@@ -47,12 +52,16 @@ impl Registry {
         let (name, from, fresh) = (name.clone(), from.cloned(), ids::repository());
         let sight = Arc::clone(sight);
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
+        let words = from.as_ref().map_or_else(String::new, |from| format!("from {from}"));
+        let entry = self.act(actor, AuditAction::BlobMount).in_repository(&name).on(digest);
+        let entry = entry.saying(&words);
         self.store.write(move |tx| {
             if held(tx, digest, from.as_ref(), &*sight, now_ms)?.is_none() {
                 return Ok(false);
             }
             let repository = repositories::find_or_create(tx, &name, fresh, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
+            audit::note(tx, &entry)?;
             Ok(true)
         })
     }

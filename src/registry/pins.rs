@@ -3,10 +3,12 @@
 //! No rule of the configuration deletes a pinned manifest. Who deletes it by hand takes it out of sight, but
 //! it can be brought back for as long as the pin is there.
 
+use super::actor::Actor;
+use super::audit;
 use super::error::Error;
 use super::{Registry, manifest, repositories};
 use crate::oci::{Digest, Reference, RepositoryName};
-use crate::store::records::PinRecord;
+use crate::store::records::{AuditAction, PinRecord};
 use crate::store::tables::{KEPT, KEPT_PARENT, PIN};
 use crate::store::{KeyRange, MetaError, Read, RepoId};
 use std::collections::HashSet;
@@ -53,9 +55,15 @@ pub struct Pin {
 
 impl Registry {
     /// Pins a manifest, visible or deleted; says which.
-    pub fn pin(&self, name: &RepositoryName, reference: &Reference, who: &str) -> Result<Digest, Error> {
-        let (name, reference) = (name.clone(), reference.clone());
-        let record = PinRecord { since_ms: self.clock.now_ms(), who: who.to_owned() };
+    pub fn pin(
+        &self,
+        name: &RepositoryName,
+        reference: &Reference,
+        who: impl Into<Actor>,
+    ) -> Result<Digest, Error> {
+        let (name, reference, actor) = (name.clone(), reference.clone(), who.into());
+        let record = PinRecord { since_ms: self.clock.now_ms(), who: actor.label() };
+        let entry = self.act(&actor, AuditAction::PinAdd).in_repository(&name);
         self.store.write(move |tx| {
             let unknown =
                 || Error::ManifestUnknown { repository: name.clone(), reference: reference.clone() };
@@ -68,13 +76,20 @@ impl Registry {
                 (None, _) => return Err(unknown()),
             };
             tx.insert_if_absent(&PIN, &(repository, digest), &record)?;
+            audit::note(tx, &entry.clone().on(digest))?;
             Ok(digest)
         })
     }
 
     /// Takes the pin off a manifest; says which.
-    pub fn unpin(&self, name: &RepositoryName, reference: &Reference) -> Result<Digest, Error> {
+    pub fn unpin(
+        &self,
+        name: &RepositoryName,
+        reference: &Reference,
+        who: impl Into<Actor>,
+    ) -> Result<Digest, Error> {
         let (name, reference) = (name.clone(), reference.clone());
+        let entry = self.act(&who.into(), AuditAction::PinRemove).in_repository(&name);
         self.store.write(move |tx| {
             let unknown = || Error::NotPinned { repository: name.clone(), reference: reference.clone() };
             let repository = repositories::find(tx, &name)?.ok_or_else(unknown)?;
@@ -87,6 +102,7 @@ impl Registry {
                 }
             };
             tx.remove(&PIN, &(repository, digest))?.ok_or_else(unknown)?;
+            audit::note(tx, &entry.clone().on(digest))?;
             Ok(digest)
         })
     }

@@ -1,15 +1,17 @@
 //! Pushing a manifest: one transaction from the check of its references to its tags.
 
+use super::actor::Actor;
+use super::audit::{self, Entry};
 use super::condition::Condition;
 use super::error::{Error, MissingReference};
-use super::kept::Restored;
 use super::references::{self, References};
 use super::tagging::{self, Change};
+use super::undelete::Revival;
 use super::{Registry, ids, repositories, usage};
 use crate::oci::{
     Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Tag,
 };
-use crate::store::records::{Cause, ManifestRecord, ReferrerRecord};
+use crate::store::records::{AuditAction, Cause, ManifestRecord, ReferrerRecord};
 use crate::store::tables::{KEPT, MANIFEST, MANIFEST_BYTES, REFERRER, TAG};
 use crate::store::{Raw, Read, RepoId, Tx};
 use std::sync::Arc;
@@ -32,8 +34,8 @@ pub struct ManifestPush {
     pub bytes: Vec<u8>,
     /// What each tag has to name for the push to happen; without a tag, what the digest has to.
     pub condition: Condition,
-    /// Who pushes: a name, or `anonymous@` and an address.
-    pub who: String,
+    /// Who pushes.
+    pub actor: Actor,
 }
 
 /// What a push of a manifest did.
@@ -58,12 +60,13 @@ struct Push {
     condition: Condition,
     sparse: bool,
     change: Change,
+    act: Entry,
 }
 
 impl Registry {
     /// Stores a manifest under its digest, and sets its tags: all of it or nothing.
     pub fn put_manifest(&self, push: ManifestPush) -> Result<Pushed, Error> {
-        let ManifestPush { name, reference, mut tags, content_type, bytes, condition, who } = push;
+        let ManifestPush { name, reference, mut tags, content_type, bytes, condition, actor } = push;
         let config = self.config();
         let max_bytes = config.settings.manifest_max_bytes;
         if bytes.len() as u64 > max_bytes {
@@ -89,16 +92,18 @@ impl Registry {
         };
         let manifest = Manifest::parse(&bytes, content_type.as_deref(), &limits)?;
         let subject = manifest.subject().map(|subject| subject.digest);
-        let (tags, change) = (each_once(tags), self.change(&who, Cause::Push));
+        let (tags, change) = (each_once(tags), self.change(&actor, Cause::Push));
+        let act = self.act(&actor, AuditAction::ManifestPush).in_repository(&name).on(digest);
+        let act = act.with_tags(&tags);
         let sparse = config.repositories.of(name.as_str()).sparse_index;
-        let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, change });
+        let push = Arc::new(Push { name, digest, manifest, bytes, tags, condition, sparse, change, act });
         let fresh = ids::repository();
         let mut attempts = 1;
         let moved = loop {
             let this = Arc::clone(&push);
             let written = self.store.write(move |tx| this.write(tx, fresh));
             let Err(Error::ReferencesMissing { missing, .. }) = &written else { break written? };
-            if attempts == ATTEMPTS_MAX || !self.bring_back_missing(&push.name, missing)? {
+            if attempts == ATTEMPTS_MAX || !self.bring_back_missing(&push, missing, &actor)? {
                 break written?;
             }
             attempts += 1;
@@ -108,7 +113,13 @@ impl Registry {
 
     /// Brings back what a pushed index lacks, if all of it are deleted manifests: they are there, as deleted
     /// blobs are, and no push is refused for what somebody else deletes meanwhile. Says whether it did.
-    fn bring_back_missing(&self, name: &RepositoryName, missing: &[MissingReference]) -> Result<bool, Error> {
+    fn bring_back_missing(
+        &self,
+        push: &Push,
+        missing: &[MissingReference],
+        actor: &Actor,
+    ) -> Result<bool, Error> {
+        let name = &push.name;
         let keys = self.store.read(|rows| {
             let Some(repository) = repositories::find(rows, name)? else { return Ok(None) };
             let keys: Vec<_> = missing.iter().map(|missing| (repository, missing.digest)).collect();
@@ -121,8 +132,11 @@ impl Registry {
             Ok::<_, Error>(Some(keys))
         })?;
         let Some(keys) = keys else { return Ok(false) };
+        let act = self.act(actor, AuditAction::Undelete).in_repository(name);
+        let why = format!(", for the push of {}", push.digest);
+        let mut revival = Revival::without_tags(act, why);
         for key in keys {
-            self.bring_back(name, key, None, &mut Restored::default())?;
+            self.bring_back(name, key, &mut revival)?;
         }
         Ok(true)
     }
@@ -140,6 +154,15 @@ fn each_once(tags: Vec<Tag>) -> Vec<Tag> {
         }
     }
     once
+}
+
+/// What is told of the tags that named something else before.
+fn told(moved: &[(Tag, Digest)]) -> String {
+    match moved {
+        [] => String::new(),
+        [(tag, before)] => format!("{tag} was {before}"),
+        [(tag, before), others @ ..] => format!("{tag} was {before}; {} more were moved", others.len()),
+    }
 }
 
 impl Push {
@@ -173,6 +196,7 @@ impl Push {
             let before = tagging::set(tx, repository, tag, self.digest, &self.change)?;
             moved.extend(before.filter(|before| *before != self.digest).map(|before| (tag.clone(), before)));
         }
+        audit::note(tx, &self.act.clone().saying(&told(&moved)))?;
         Ok(moved)
     }
 
@@ -184,7 +208,7 @@ impl Push {
         }
         for tag in &self.tags {
             let present = tx.get(&TAG, &(repository, tag.clone()))?.map(|tag| tag.digest);
-            self.condition.check(&self.name, &Reference::Tag(tag.clone()), present)?;
+            self.condition.check_tag(&self.name, tag, present, self.digest)?;
         }
         Ok(())
     }

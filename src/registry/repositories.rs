@@ -45,11 +45,6 @@ pub fn shown_name(rows: &impl Read, repository: RepoId) -> Result<String, MetaEr
     Ok(record.map_or_else(|| format!("repository {:x}", repository.0), |record| record.name.to_string()))
 }
 
-/// Whether the repository is found by its name.
-pub fn is_named(rows: &impl Read, repository: RepoId) -> Result<bool, MetaError> {
-    Ok(rows.get(&REPOSITORY, &repository)?.is_some_and(|record| record.state == RepositoryState::Named))
-}
-
 /// Puts the repository into the catalog or takes it out, as it has a visible manifest or not.
 pub fn settle_catalog(tx: &mut Tx<'_>, name: &RepositoryName, repository: RepoId) -> Result<(), MetaError> {
     if find(tx, name)? != Some(repository) {

@@ -3,13 +3,15 @@
 //! A rule deletes as a person would: what it takes is out of sight at once, is kept for `keep_deleted_secs`
 //! and can be brought back.
 
+use super::actor::Actor;
+use super::audit;
 use super::error::Error;
 use super::family::{self, Sparing};
 use super::usage::Usage;
 use super::{Registry, pins, tagging};
 use crate::config::RepositorySettings;
 use crate::oci::{Digest, RepositoryName, Tag};
-use crate::store::records::Cause;
+use crate::store::records::{AuditAction, Cause};
 use crate::store::tables::{CATALOG, MANIFEST, PARENT, REPOSITORY_BY_NAME, TAG, UNTAGGED};
 use crate::store::{KeyRange, Read, RepoId, Snapshot, Tx};
 use serde::Serialize;
@@ -181,7 +183,8 @@ impl Registry {
         digest: Digest,
         settings: &RepositorySettings,
     ) -> Result<Option<u64>, Error> {
-        let (name, deletion) = (name.clone(), self.deletion(RULE, Cause::Retention));
+        let (name, deletion) = (name.clone(), self.deletion(&Actor::from(RULE), Cause::Retention));
+        let act = self.act(&Actor::from(RULE), AuditAction::RuleDelete).in_repository(&name).on(digest);
         let until_ms = deletion.change.now_ms.saturating_sub(settings.untagged_keep_secs * 1000);
         self.store.write(move |tx| {
             tx.lock(repository)?;
@@ -199,7 +202,9 @@ impl Registry {
                 return Ok(None);
             }
             let family = family::gather(tx, repository, &[digest], Sparing::Pinned)?;
-            Ok::<_, Error>(Some(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests))
+            let deleted = family::delete(tx, &name, repository, digest, &family, &deletion)?;
+            audit::note(tx, &deleted.told_by(&act))?;
+            Ok::<_, Error>(Some(deleted.manifests))
         })
     }
 
@@ -251,8 +256,9 @@ impl Registry {
 
     /// Deletes an image, unless it or its tags have changed since it was judged.
     fn delete_by_rule(&self, name: &RepositoryName, repository: RepoId, image: &Image) -> Result<u64, Error> {
-        let (name, deletion) = (name.clone(), self.deletion(RULE, Cause::Retention));
+        let (name, deletion) = (name.clone(), self.deletion(&Actor::from(RULE), Cause::Retention));
         let (digest, tags, pushed_at_ms) = (image.digest, image.tags.clone(), image.pushed_at_ms);
+        let act = self.act(&Actor::from(RULE), AuditAction::RuleDelete).in_repository(&name).on(digest);
         self.store.write(move |tx| {
             tx.lock(repository)?;
             let key = (repository, digest);
@@ -263,11 +269,14 @@ impl Registry {
                 return Ok(0);
             }
             if family::take_tags(tx, repository, digest, &deletion.change)? {
+                audit::note(tx, &act.clone().saying("some of its tags, which are too many to go at once"))?;
                 // The rest goes at the next look.
                 return Ok(0);
             }
             let family = family::gather(tx, repository, &[digest], Sparing::Pinned)?;
-            Ok::<_, Error>(family::delete(tx, &name, repository, digest, &family, &deletion)?.manifests)
+            let deleted = family::delete(tx, &name, repository, digest, &family, &deletion)?;
+            audit::note(tx, &deleted.told_by(&act))?;
+            Ok::<_, Error>(deleted.manifests)
         })
     }
 }

@@ -61,9 +61,10 @@ impl Scene {
 
     pub fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
         let digest = Digest::of(Algorithm::Sha256, content);
-        let mut upload = self.registry.start_upload(&name(repository), Algorithm::Sha256, 0).unwrap();
+        let mut upload =
+            self.registry.start_upload(&name(repository), Algorithm::Sha256, 0, "anonymous").unwrap();
         self.registry.append(&mut upload, content).unwrap();
-        self.registry.finish_upload(upload, digest).unwrap();
+        self.registry.finish_upload(upload, digest, "pusher").unwrap();
         digest
     }
 
@@ -81,7 +82,7 @@ impl Scene {
             content_type: None,
             bytes,
             condition: Condition::default(),
-            who: "pusher".to_owned(),
+            actor: "pusher".into(),
         })?;
         Ok(pushed.digest)
     }

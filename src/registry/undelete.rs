@@ -1,17 +1,55 @@
 //! Taking deletions back, and tags to where they were.
 
+use super::actor::Actor;
+use super::audit::{self, Entry};
 use super::error::Error;
 use super::kept::{self, Restored};
 use super::tagging::{self, Change};
 use super::{Registry, family, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
-use crate::store::records::{Cause, KeptRecord, Target};
+use crate::store::records::{AuditAction, Cause, KeptRecord, Target};
 use crate::store::tables::{KEPT, MANIFEST, REFERENCE, TAG, TAG_HISTORY};
 use crate::store::{KeyRange, Read, RepoId};
 use std::collections::HashSet;
 
 /// How many rows are read in one snapshot.
 const PAGE_ROWS: usize = 512;
+
+/// An act that brings things back, in as many transactions as it takes.
+pub struct Revival {
+    /// Who sets tags, if they come back, too.
+    change: Option<Change>,
+    /// The row that tells of the act so far.
+    act: Entry,
+    /// What the row says behind the number of manifests.
+    why: String,
+    restored: Restored,
+}
+
+impl Revival {
+    fn new(change: Change, act: Entry) -> Self {
+        Self { change: Some(change), act, why: String::new(), restored: Restored::default() }
+    }
+
+    /// Of manifests alone.
+    pub(super) fn without_tags(act: Entry, why: String) -> Self {
+        Self { change: None, act, why, restored: Restored::default() }
+    }
+
+    /// The row of the act once `more` manifests and `tags` are back.
+    fn told(&self, more: u64, tags: &[Tag]) -> Entry {
+        let words = format!("{} manifests brought back{}", self.restored.manifests + more, self.why);
+        self.act.clone().with_tags(tags).saying(&words)
+    }
+
+    /// Goes on from what a transaction did and told.
+    fn go_on(&mut self, more: Restored, told: Entry) {
+        self.restored.manifests += more.manifests;
+        self.restored.tags.extend(more.tags);
+        self.restored.tags_in_use.extend(more.tags_in_use);
+        self.act = told;
+    }
+}
 
 impl Registry {
     /// Brings back what is deleted and still kept: a manifest by its digest, what a tag named when it went,
@@ -20,23 +58,30 @@ impl Registry {
         &self,
         name: &RepositoryName,
         what: Option<&Reference>,
-        who: &str,
+        who: impl Into<Actor>,
     ) -> Result<Restored, Error> {
-        let change = self.change(who, Cause::Undelete);
-        let revived = if what.is_none() { self.revive_repository(name)? } else { None };
+        let actor = who.into();
+        let act = self.act(&actor, AuditAction::Undelete).in_repository(name);
+        let act = if let Some(Reference::Digest(digest)) = what { act.on(*digest) } else { act };
+        let mut revival = Revival::new(self.change(&actor, Cause::Undelete), act);
+        if what.is_none()
+            && let Some((manifests, told)) = self.revive_repository(name, &actor, revival.told(0, &[]))?
+        {
+            revival.go_on(Restored { manifests, ..Restored::default() }, told);
+        }
         let repository = self.known(name)?;
-        let mut restored = Restored { manifests: revived.unwrap_or_default(), ..Restored::default() };
         match what {
             Some(Reference::Digest(digest)) => {
-                self.bring_back_family(name, (repository, *digest), &change, &mut restored)?;
+                self.bring_back_family(name, (repository, *digest), &mut revival)?;
             }
-            Some(Reference::Tag(tag)) => self.undelete_tag(name, repository, tag, &change, &mut restored)?,
+            Some(Reference::Tag(tag)) => self.undelete_tag(name, repository, tag, &mut revival)?,
             None => {
                 for digest in self.kept(repository, |_| true)? {
-                    self.bring_back_family(name, (repository, digest), &change, &mut restored)?;
+                    self.bring_back_family(name, (repository, digest), &mut revival)?;
                 }
             }
         }
+        let restored = revival.restored;
         if restored == Restored::default() {
             return Err(Error::NothingDeleted { repository: name.clone(), reference: what.cloned() });
         }
@@ -67,8 +112,7 @@ impl Registry {
         name: &RepositoryName,
         repository: RepoId,
         tag: &Tag,
-        change: &Change,
-        restored: &mut Restored,
+        revival: &mut Revival,
     ) -> Result<(), Error> {
         let (in_use, last) = self.store.read(|rows| {
             let newest = rows.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())))?;
@@ -79,7 +123,7 @@ impl Registry {
             return Err(Error::TagInUse { repository: name.clone(), tag: tag.clone() });
         }
         match last {
-            Some(digest) => self.point(name, repository, tag, digest, change, restored),
+            Some(digest) => self.point(name, repository, tag, digest, revival),
             None => Ok(()),
         }
     }
@@ -90,9 +134,11 @@ impl Registry {
         name: &RepositoryName,
         tag: &Tag,
         at_ms: u64,
-        who: &str,
+        who: impl Into<Actor>,
     ) -> Result<(Digest, Restored), Error> {
-        let change = self.change(who, Cause::Restore);
+        let actor = who.into();
+        let act = self.act(&actor, AuditAction::TagRestore).in_repository(name);
+        let mut revival = Revival::new(self.change(&actor, Cause::Restore), act);
         let repository = self.known(name)?;
         let unknown = || Error::NoHistory { repository: name.clone(), tag: tag.clone() };
         let mut range = KeyRange::prefix(&(repository, tag.clone()));
@@ -103,9 +149,8 @@ impl Registry {
             range = range.after(last);
             let Some((_, then)) = page.into_iter().find(|(_, row)| row.at_ms <= at_ms) else { continue };
             let digest = then.after.ok_or_else(unknown)?.digest;
-            let mut restored = Restored::default();
-            self.point(name, repository, tag, digest, &change, &mut restored)?;
-            return Ok((digest, restored));
+            self.point(name, repository, tag, digest, &mut revival)?;
+            return Ok((digest, revival.restored));
         }
     }
 
@@ -116,27 +161,30 @@ impl Registry {
         repository: RepoId,
         tag: &Tag,
         digest: Digest,
-        change: &Change,
-        restored: &mut Restored,
+        revival: &mut Revival,
     ) -> Result<(), Error> {
-        self.bring_back_family(name, (repository, digest), change, restored)?;
-        let (name, tag, change) = (name.clone(), tag.clone(), change.clone());
+        revival.act = revival.act.clone().on(digest);
+        self.bring_back_family(name, (repository, digest), revival)?;
+        let (name, named) = (name.clone(), tag.clone());
         let reference = Reference::Tag(tag.clone());
-        let (named, written) = (tag.clone(), change);
+        let change = revival.change.clone().expect("a tag is set by somebody");
+        let is_told = revival.restored.tags.contains(tag);
+        let told = revival.told(0, if is_told { &[] } else { std::slice::from_ref(tag) });
+        let act = told.clone();
         let is_set = self.store.write(move |tx| {
             tx.lock(repository)?;
             if !tx.contains(&MANIFEST, &(repository, digest))? {
                 return Ok::<_, Error>(false);
             }
-            tagging::set(tx, repository, &named, digest, &written)?;
+            tagging::set(tx, repository, &named, digest, &change)?;
+            audit::note(tx, &act)?;
             Ok(true)
         })?;
         if !is_set {
             return Err(Error::GoneForGood { repository: name, reference, digest });
         }
-        if !restored.tags.contains(&tag) {
-            restored.tags.push(tag);
-        }
+        let tags = if is_told { Vec::new() } else { vec![tag.clone()] };
+        revival.go_on(Restored { tags, ..Restored::default() }, told);
         Ok(())
     }
 
@@ -145,19 +193,18 @@ impl Registry {
         &self,
         name: &RepositoryName,
         (repository, root): (RepoId, Digest),
-        change: &Change,
-        restored: &mut Restored,
+        revival: &mut Revival,
     ) -> Result<(), Error> {
-        if !self.bring_back(name, (repository, root), Some(change), restored)? {
+        if !self.bring_back(name, (repository, root), revival)? {
             return Ok(());
         }
         let mut members = self.kept(repository, |kept| kept.root == root)?;
         for digest in &members {
-            self.bring_back(name, (repository, *digest), Some(change), restored)?;
+            self.bring_back(name, (repository, *digest), revival)?;
         }
         members.push(root);
         for digest in members {
-            self.bring_back_companion_tags(repository, digest, change, restored)?;
+            self.bring_back_companion_tags(repository, digest, revival)?;
         }
         Ok(())
     }
@@ -167,11 +214,11 @@ impl Registry {
         &self,
         repository: RepoId,
         digest: Digest,
-        change: &Change,
-        restored: &mut Restored,
+        revival: &mut Revival,
     ) -> Result<(), Error> {
-        let change = change.clone();
-        let tags = self.store.write(move |tx| {
+        let Some(change) = revival.change.clone() else { return Ok(()) };
+        let act = revival.told(0, &[]);
+        let (tags, told) = self.store.write(move |tx| {
             let mut tags = Vec::new();
             for tag in family::companions(digest) {
                 let newest = tx.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())))?;
@@ -182,9 +229,13 @@ impl Registry {
                     tags.push(tag);
                 }
             }
-            Ok::<_, Error>(tags)
+            let told = act.clone().with_tags(&tags);
+            if !tags.is_empty() {
+                audit::note(tx, &told)?;
+            }
+            Ok::<_, Error>((tags, told))
         })?;
-        restored.tags.extend(tags);
+        revival.go_on(Restored { tags, ..Restored::default() }, told);
         Ok(())
     }
 
@@ -194,8 +245,7 @@ impl Registry {
         &self,
         name: &RepositoryName,
         (repository, digest): (RepoId, Digest),
-        tags_by: Option<&Change>,
-        restored: &mut Restored,
+        revival: &mut Revival,
     ) -> Result<bool, Error> {
         // By hand, not by recursion: indexes can be nested as deep as somebody likes.
         let (mut stack, mut tried) = (vec![digest], HashSet::new());
@@ -205,12 +255,19 @@ impl Registry {
                 stack.extend(hidden);
                 continue;
             }
-            let (name, change, now_ms) = (name.clone(), tags_by.cloned(), self.clock.now_ms());
+            let (name, change, now_ms) = (name.clone(), revival.change.clone(), self.clock.now_ms());
+            let act = revival.told(1, &[]);
             let one = self.store.write(move |tx| {
                 tx.lock(repository)?;
-                kept::restore(tx, &name, (repository, top), now_ms, change.as_ref())
+                let one = kept::restore(tx, &name, (repository, top), now_ms, change.as_ref())?;
+                let Some(one) = one else { return Ok(None) };
+                let told = act.clone().with_tags(&one.tags);
+                audit::note(tx, &told)?;
+                Ok::<_, Error>(Some((one, told)))
             })?;
-            restored.add(one.unwrap_or_default());
+            if let Some((one, told)) = one {
+                revival.go_on(one, told);
+            }
             stack.pop();
         }
         self.store.read(|rows| Ok(rows.contains(&MANIFEST, &(repository, digest))?))
@@ -231,14 +288,6 @@ impl Registry {
             }
             Ok(hidden)
         })
-    }
-}
-
-impl Restored {
-    fn add(&mut self, other: Self) {
-        self.manifests += other.manifests;
-        self.tags.extend(other.tags);
-        self.tags_in_use.extend(other.tags_in_use);
     }
 }
 

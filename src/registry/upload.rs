@@ -5,13 +5,15 @@
 //! behind the last durable offset are cut off at once, and their room is free for others.
 
 use super::Registry;
+use super::actor::Actor;
+use super::audit::{self, Entry};
 use super::error::Error;
 use super::links::Judge;
 use super::live::Claim;
 use super::{ids, links, repositories};
 use crate::oci::{Algorithm, ContentRange, Digest, Hasher, RepositoryName, SessionId};
-use crate::store::records::UploadRecord;
-use crate::store::tables::UPLOAD;
+use crate::store::records::{AuditAction, RepositoryState, UploadRecord};
+use crate::store::tables::{REPOSITORY, UPLOAD};
 use crate::store::{self, Read, RepoId, Staging, StoreError, Stored};
 use std::time::Duration;
 
@@ -25,6 +27,15 @@ pub struct UploadStatus {
     pub session: SessionId,
     /// How many bytes are durable.
     pub offset: u64,
+}
+
+/// Whose an upload is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadOwner {
+    /// Who began it.
+    pub name: String,
+    /// When, in milliseconds since the epoch.
+    pub began_at_ms: u64,
 }
 
 /// An upload that this request alone is writing to.
@@ -101,23 +112,29 @@ impl Upload {
 
 impl Registry {
     /// Begins an upload that is hashed with `algorithm` as its bytes come. The request announces `announced`
-    /// of them.
+    /// of them. It is the owner's: whoever goes on with it has to be asked for that name.
     pub fn start_upload(
         &self,
         name: &RepositoryName,
         algorithm: Algorithm,
         announced: u64,
+        owner: &str,
     ) -> Result<Upload, Error> {
         self.expect_room(announced)?;
         let session = ids::session();
         let claim = self.live.claim(session).expect("a new session is nobody's");
         let staging = self.store.create_staging(session, algorithm)?;
         let (name, fresh, now_ms) = (name.clone(), ids::repository(), self.clock.now_ms());
+        let (owner, max) = (owner.to_owned(), self.config().settings.open_uploads_max);
         let hash_state = staging.hasher().state();
         let written = self.store.write(move |tx| {
+            if tx.counter(&store::open_uploads(&owner))? >= max.cast_signed() {
+                return Err(Error::TooManyUploads { owner: owner.clone(), max });
+            }
             let repository = repositories::find_or_create(tx, &name, fresh, now_ms)?;
             let upload = UploadRecord {
                 repository: repository.0,
+                owner: owner.clone(),
                 algorithm,
                 offset: 0,
                 hash_state: hash_state.clone(),
@@ -134,6 +151,12 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    /// Whose an upload is.
+    pub fn upload_owner(&self, name: &RepositoryName, session: SessionId) -> Result<UploadOwner, Error> {
+        let (_, upload) = self.find_upload(name, session)?;
+        Ok(UploadOwner { name: upload.owner, began_at_ms: upload.started_at_ms })
     }
 
     /// Where an upload stands: what is durable of it.
@@ -271,28 +294,32 @@ impl Registry {
     /// Ends an upload: its bytes become the blob of that digest, linked here by a lease.
     ///
     /// Bytes of another digest end the session and leave nothing.
-    pub fn finish_upload(&self, upload: Upload, digest: Digest) -> Result<(), Error> {
+    pub fn finish_upload(&self, upload: Upload, digest: Digest, who: impl Into<Actor>) -> Result<(), Error> {
         // The claim lasts to the end of this function.
         let Upload { repository, staging, _claim, durable, cut_off, .. } = upload;
         assert!(!cut_off, "the request that found no room was refused");
         let session = staging.session();
         let actual = staging.digest(digest.algorithm()).map_err(StoreError::from)?;
         if actual != digest {
-            self.end_session(session)?;
+            self.end_session(session, None)?;
             return Err(Error::DigestMismatch { expected: digest, actual });
         }
         self.look_at_stored(digest);
         let now_ms = self.clock.now_ms();
         let lease_ends_ms = now_ms.saturating_add(self.lease_ms());
+        let entry = self.act(&who.into(), AuditAction::BlobPush).on(digest);
+        let entry = entry.saying(&format!("{} bytes", staging.offset()));
         let published = self.store.publish(staging, digest, durable, move |tx, file| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
-            if !repositories::is_named(tx, repository)? {
+            let named = tx.get(&REPOSITORY, &repository)?;
+            let Some(named) = named.filter(|record| record.state == RepositoryState::Named) else {
                 // It was deleted meanwhile: no name leads to what would be stored.
                 file.give_up(tx, now_ms)?;
                 return Ok(None);
-            }
+            };
             let stored = file.insert_blob(tx, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
+            audit::note(tx, &entry.clone().in_repository(&named.name))?;
             Ok::<_, Error>(Some(stored))
         });
         let stored = published.map_err(|error| self.unless_cancelled(session, error))?;
@@ -305,22 +332,35 @@ impl Registry {
 
     /// Gives up an upload that this request is writing to: one that failed in a way that must leave nothing.
     pub fn abandon_upload(&self, upload: Upload) -> Result<(), Error> {
-        let ended = self.end_session(upload.session());
+        let ended = self.end_session(upload.session(), None);
         drop(upload);
         // Somebody else may have cancelled it first.
         if matches!(ended, Err(Error::UploadUnknown(_))) { Ok(()) } else { ended }
     }
 
     /// Cancels an upload. A request that is writing to it finds out when it makes its next offset durable.
-    pub fn cancel_upload(&self, name: &RepositoryName, session: SessionId) -> Result<(), Error> {
+    pub fn cancel_upload(
+        &self,
+        name: &RepositoryName,
+        session: SessionId,
+        who: impl Into<Actor>,
+    ) -> Result<(), Error> {
         self.find_upload(name, session)?;
-        self.end_session(session)
+        let entry = self.act(&who.into(), AuditAction::UploadCancel).in_repository(name);
+        self.end_session(session, Some(entry.saying(&format!("upload {session}"))))
+    }
+
+    /// Ends the upload of a request that is refused, of which nobody was told: no act of anybody's.
+    pub fn drop_upload(&self, name: &RepositoryName, session: SessionId) -> Result<(), Error> {
+        self.find_upload(name, session)?;
+        self.end_session(session, None)
     }
 
     /// Ends a session: its row, then its file.
-    fn end_session(&self, session: SessionId) -> Result<(), Error> {
+    fn end_session(&self, session: SessionId, act: Option<Entry>) -> Result<(), Error> {
         self.store.write(move |tx| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
+            act.iter().try_for_each(|act| audit::note(tx, act))?;
             Ok::<_, Error>(())
         })?;
         self.store.discard_staging(session);

@@ -8,6 +8,7 @@
 //! about one is called so only if the row still says the same afterwards, since a file stays as long as its
 //! row, and a little longer.
 
+mod accounts;
 mod files;
 mod lifecycle;
 mod links;
@@ -70,6 +71,7 @@ impl Registry {
         links::check(&mut check);
         lifecycle::check(&mut check);
         uploads::check(&mut check);
+        accounts::check(&mut check);
         files::check(&mut check);
         check.note_good(0);
         Ok(check.report)

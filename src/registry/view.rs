@@ -4,6 +4,7 @@
 //! left out, and nothing that could be forgotten in another. A repository that is hidden is answered like one
 //! that was never there, by the same words and after the same look into the ledger.
 
+use super::actor::Actor;
 use super::blob::OpenBlob;
 use super::error::Error;
 use super::history::TagChange;
@@ -170,7 +171,8 @@ impl View {
         name: &RepositoryName,
         digest: Digest,
         from: Option<&RepositoryName>,
+        actor: &Actor,
     ) -> Result<bool, Error> {
-        self.registry.mount_blob_seen(name, digest, from, &self.sight)
+        self.registry.mount_blob_seen(name, digest, from, &self.sight, actor)
     }
 }

@@ -4,6 +4,8 @@
 //! transaction however much it holds. What is larger is done piece by piece under a number that no name leads
 //! to: a copy gets its name last, a deleted repository has lost it first.
 
+use super::actor::Actor;
+use super::audit::{self, Entry};
 use super::error::Error;
 use super::family::{self, Sparing};
 use super::kept::Deletion;
@@ -11,7 +13,7 @@ use super::tagging::{self, Change};
 use super::usage::{self, Tally, Usage};
 use super::{Registry, ids, kept, repositories};
 use crate::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, Tag};
-use crate::store::records::{Cause, ManifestRecord, RepositoryRecord, RepositoryState, Target};
+use crate::store::records::{AuditAction, Cause, ManifestRecord, RepositoryRecord, RepositoryState, Target};
 use crate::store::tables::{
     CATALOG, KEPT, MANIFEST, MANIFEST_BYTES, Number, PARENT, PIN, QUEUE, REFERENCE, REFERRER, REPOSITORY,
     REPOSITORY_BY_NAME, TAG, TAG_HISTORY, UPLOAD_OF,
@@ -47,9 +49,16 @@ pub struct Copied {
 
 impl Registry {
     /// Gives a repository another name. Its open uploads, its history and what is deleted go along.
-    pub fn rename_repository(&self, from: &RepositoryName, to: &RepositoryName) -> Result<(), Error> {
-        let (from, to) = (from.clone(), to.clone());
-        let deletion = self.deletion("rename", Cause::Delete);
+    pub fn rename_repository(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        who: impl Into<Actor>,
+    ) -> Result<(), Error> {
+        let (from, to, actor) = (from.clone(), to.clone(), who.into());
+        let deletion = self.deletion(&actor, Cause::Delete);
+        let entry = self.act(&actor, AuditAction::RepositoryRename).in_repository(&from);
+        let entry = entry.saying(&format!("to {to}"));
         self.store.write(move |tx| {
             let repository =
                 repositories::find(tx, &from)?.ok_or_else(|| Error::RepositoryUnknown(from.clone()))?;
@@ -58,14 +67,16 @@ impl Registry {
             detach(tx, &to, &deletion)?;
             tx.remove(&REPOSITORY_BY_NAME, &from)?;
             tx.remove(&CATALOG, &from)?;
-            attach(tx, repository, &to)
+            attach(tx, repository, &to)?;
+            Ok(audit::note(tx, &entry)?)
         })
     }
 
     /// Deletes a repository with all that is in it. For `keep_deleted_secs` it can be brought back.
-    pub fn delete_repository(&self, name: &RepositoryName, who: &str) -> Result<(), Error> {
-        let name = name.clone();
-        let deletion = self.deletion(who, Cause::Delete);
+    pub fn delete_repository(&self, name: &RepositoryName, who: impl Into<Actor>) -> Result<(), Error> {
+        let (name, actor) = (name.clone(), who.into());
+        let deletion = self.deletion(&actor, Cause::Delete);
+        let entry = self.act(&actor, AuditAction::RepositoryDelete).in_repository(&name);
         self.store.write(move |tx| {
             let repository =
                 repositories::find(tx, &name)?.ok_or_else(|| Error::RepositoryUnknown(name.clone()))?;
@@ -73,13 +84,19 @@ impl Registry {
             if let Some(((_, digest), _)) = tx.first(&PIN, &KeyRange::prefix(&repository))? {
                 return Err(Error::Pinned { repository: name.clone(), digest });
             }
-            detach(tx, &name, &deletion)
+            detach(tx, &name, &deletion)?;
+            Ok(audit::note(tx, &entry)?)
         })
     }
 
     /// Gives a deleted repository its name back, if no other has it; says how many manifests are visible with
-    /// that. None: there was none.
-    pub(super) fn revive_repository(&self, name: &RepositoryName) -> Result<Option<u64>, Error> {
+    /// that, and what was told of it. None: there was none.
+    pub(super) fn revive_repository(
+        &self,
+        name: &RepositoryName,
+        actor: &Actor,
+        act: Entry,
+    ) -> Result<Option<(u64, Entry)>, Error> {
         let mut newest: Option<(u64, RepoId)> = None;
         self.pages(&REPOSITORY, |rows, repository, record| {
             if let RepositoryState::Deleted { at_ms, .. } = record.state
@@ -91,7 +108,7 @@ impl Registry {
             Ok(())
         })?;
         let Some((_, repository)) = newest else { return Ok(None) };
-        let (name, deletion) = (name.clone(), self.deletion("undelete", Cause::Delete));
+        let (name, deletion) = (name.clone(), self.deletion(actor, Cause::Delete));
         self.store.write(move |tx| {
             tx.lock(repository)?;
             let record = tx.get(&REPOSITORY, &repository)?;
@@ -105,7 +122,10 @@ impl Registry {
             expect_free(tx, &name)?;
             detach(tx, &name, &deletion)?;
             attach(tx, repository, &name)?;
-            Ok::<_, Error>(Some(Usage::of(tx, repository)?.manifests))
+            let manifests = Usage::of(tx, repository)?.manifests;
+            let told = act.clone().saying(&format!("the repository, with {manifests} manifests"));
+            audit::note(tx, &told)?;
+            Ok::<_, Error>(Some((manifests, told)))
         })
     }
 
@@ -115,9 +135,10 @@ impl Registry {
         &self,
         from: &RepositoryName,
         to: &RepositoryName,
-        who: &str,
+        who: impl Into<Actor>,
     ) -> Result<Copied, Error> {
-        let change = self.change(who, Cause::Copy);
+        let actor = who.into();
+        let change = self.change(&actor, Cause::Copy);
         let fresh = ids::repository();
         let source = self.store.read(|rows| {
             expect_free(rows, to)?;
@@ -127,6 +148,7 @@ impl Registry {
         })?;
         self.copying.lock().unwrap_or_else(PoisonError::into_inner).insert(fresh);
         let copied = self.copy_pieces(source, fresh, to, &change);
+        let copied = copied.and_then(|copied| self.show_copy(from, to, (fresh, copied), &actor, &change));
         self.copying.lock().unwrap_or_else(PoisonError::into_inner).remove(&fresh);
         if copied.is_err() {
             let (now_ms, who) = (change.now_ms, change.who);
@@ -162,14 +184,31 @@ impl Registry {
             piece = self.store.write(move |tx| copy_tags(tx, source, fresh, after.clone(), &change))?;
         }
         let copied = self.store.read(|rows| Ok::<_, Error>(Usage::of(rows, fresh)?))?;
-        let (name, deletion) = (to.clone(), self.deletion(&change.who, Cause::Delete));
+        Ok(Copied { manifests: copied.manifests, tags: copied.tags })
+    }
+
+    /// Gives a copy that is whole its name.
+    fn show_copy(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        (fresh, copied): (RepoId, Copied),
+        actor: &Actor,
+        change: &Change,
+    ) -> Result<Copied, Error> {
+        let (name, begun_ms) = (to.clone(), change.now_ms);
+        let deletion = self.deletion(actor, Cause::Delete);
+        let entry = self.act(actor, AuditAction::RepositoryCopy).in_repository(to);
+        let Copied { manifests, tags } = copied;
+        let entry = entry.saying(&format!("from {from}: {manifests} manifests and {tags} tags"));
         self.store.write(move |tx| {
             expect_free(tx, &name)?;
             detach(tx, &name, &deletion)?;
-            tx.remove(&QUEUE, &row_of(fresh, now_ms + ABANDONED_MS))?;
-            attach(tx, fresh, &name)
+            tx.remove(&QUEUE, &row_of(fresh, begun_ms + ABANDONED_MS))?;
+            attach(tx, fresh, &name)?;
+            Ok::<_, Error>(audit::note(tx, &entry)?)
         })?;
-        Ok(Copied { manifests: copied.manifests, tags: copied.tags })
+        Ok(copied)
     }
 
     /// Whether a copy under this number is being made.

@@ -27,7 +27,7 @@ pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
 pub use recover::Recovery;
-pub use rows::{end_upload, put_upload};
+pub use rows::{end_upload, open_uploads, put_upload};
 
 use crate::blobs;
 use crate::meta::engine::redb::RedbEngine;

@@ -81,6 +81,7 @@ fn a_log_of_json_is_an_object_a_line() {
     assert!(request["ms"].is_u64() && request["bytes"] == 2, "{request}");
     assert_eq!(request["request_id"].as_str().map(str::len), Some(16));
     assert!(request["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{request}");
+    assert_eq!(request["who"], "anonymous");
     assert!(!log.contains("WHARFINGER_LOG_FORMAT"), "the variable is known: {log}");
 }
 
@@ -108,7 +109,9 @@ fn a_refusal_says_who_asked_for_what_and_why() {
     let line = wait::until("its line in the log", || {
         server.log().lines().find(|line| line.contains(&id)).map(ToOwned::to_owned)
     });
-    for part in [" 127.0.0.1:", " GET /v2/nothing/manifests/v1 404 ", " ms, ", ": MANIFEST_UNKNOWN: "] {
+    for part in
+        [" 127.0.0.1:", " anonymous GET /v2/nothing/manifests/v1 404 ", " ms, ", ": MANIFEST_UNKNOWN: "]
+    {
         assert!(line.contains(part), "{part:?} in {line}");
     }
 }

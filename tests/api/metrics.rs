@@ -90,6 +90,28 @@ fn requests_are_counted_by_route_and_never_by_path() {
 }
 
 #[test]
+fn pulls_are_counted_by_what_was_pulled() {
+    let server = Server::start();
+    let client = server.client();
+    let image = ImageBuilder::oci().layer(&bytes::random(973, 5000)).build();
+    image.push(&client, "team/app", "v1");
+    let layer = image.blob_digests().pop().expect("a layer");
+    client.get_manifest("team/app", "v1").expect_status(200);
+    client.get_manifest("team/app", &image.digest).expect_status(200);
+    client.head_manifest("team/app", "v1").expect_status(200);
+    client.get_manifest("team/app", "v2").expect_status(404);
+    client.get_blob("team/app", &layer).expect_status(200);
+    client.head_blob("team/app", &layer).expect_status(200);
+    for range in ["bytes=0-99", "bytes=100-4999"] {
+        let path = format!("/v2/team/app/blobs/{layer}");
+        client.request("GET", &path).header("range", range).send().expect_status(206);
+    }
+    let text = scrape(&client);
+    assert_eq!(value(&text, "wharfinger_pulls_total{kind=\"manifest\"}"), 2);
+    assert_eq!(value(&text, "wharfinger_pulls_total{kind=\"blob\"}"), 2, "two ranges are one pull");
+}
+
+#[test]
 fn many_who_ask_whether_it_is_ready_cost_few_commits() {
     let server = Server::start();
     let client = server.client();

@@ -23,7 +23,7 @@ fn a_server_is_alive_and_ready() {
 
 #[test]
 fn whoever_may_do_nothing_may_ask() {
-    let server = Server::builder().env("WHARFINGER_ANONYMOUS", "push").start();
+    let server = Server::builder().env("WHARFINGER_ACCESS", "[]").start();
     server.client().get("/v2/").expect_error(403, "DENIED");
     server.client().get("/livez").expect_status(200);
     server.client().get("/readyz").expect_status(200);

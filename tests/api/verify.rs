@@ -328,8 +328,15 @@ fn a_row_that_cannot_be_read_hides_no_other_fault() {
     write_rows(&server, "tag", &[(b"no key of ours", b""), (b"nor this", b"\xff\xff")]);
     write_rows(&server, "blob", &[(&[1; 33], b"\x01")]);
     write_rows(&server, "repository", &[(&[7; 8], b"")]);
+    let accounts = ["user", "access_token", "signing_key"];
+    for table in accounts {
+        write_rows(&server, table, &[(b"no key of ours", b"")]);
+    }
     for options in [&[][..], &["--deep"], &["--json"]] {
-        let found = server.run_verify(options).expect_code(1).expect_words(bytes::hex(config));
+        let mut found = server.run_verify(options).expect_code(1).expect_words(bytes::hex(config));
+        for table in accounts {
+            found = found.expect_words(&format!("of table {table}"));
+        }
         let found = found.expect_words("of table tag").expect_words("of table blob");
         found.expect_words("of table repository");
     }

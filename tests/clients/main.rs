@@ -29,6 +29,6 @@ mod podman;
 mod skopeo;
 mod story;
 
-#[expect(dead_code, unused_imports, reason = "the clients need the server alone")]
+#[expect(dead_code, reason = "the clients need the server alone")]
 #[path = "../support/mod.rs"]
 mod support;

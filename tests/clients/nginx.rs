@@ -9,7 +9,6 @@ use crate::docker::pull_both;
 use crate::dockerd::shared;
 use crate::images::context;
 use crate::process::{self, Daemon};
-use crate::registry::Kind;
 use crate::scene::{Scene, ensure, steps, text};
 use crate::tools;
 
@@ -24,16 +23,16 @@ steps! {
 const LISTEN: &str = "listen 443 ssl;";
 const CERTIFICATE: &str = "/etc/ssl/registry.pem";
 const KEY: &str = "/etc/ssl/registry.key";
-const UPSTREAM: &str = "http://127.0.0.1:5000;";
+const UPSTREAM: &str = "server 127.0.0.1:5000;";
 const PASSWORDS: &str = "/etc/nginx/registry.htpasswd";
 /// How often a port may be taken by another before nginx has it.
 const PORT_TRIES: usize = 3;
 
-/// The settings in the section of docs/operating.md on nginx.
+/// The settings of nginx in the section of docs/operating.md on proxies.
 fn documented() -> Result<String, Box<dyn Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
     let text = fs::read_to_string(file)?;
-    let section = text.split("\n## Behind nginx\n").nth(1).ok_or("no section on nginx")?;
+    let section = text.split("\n## Behind a proxy\n").nth(1).ok_or("no section on proxies")?;
     let block = section.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
     Ok(block.ok_or("no settings of nginx in its section")?.to_owned())
 }
@@ -41,7 +40,14 @@ fn documented() -> Result<String, Box<dyn Error>> {
 #[test]
 fn documented_settings_let_layers_through() {
     let settings = documented().expect("docs/operating.md has them");
-    for setting in ["client_max_body_size 0;", "proxy_request_buffering off;", "proxy_http_version 1.1;"] {
+    for setting in [
+        "client_max_body_size 0;",
+        "proxy_request_buffering off;",
+        "proxy_http_version 1.1;",
+        "location = /token {",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+    ] {
         assert!(settings.contains(setting), "no {setting} in\n{settings}");
     }
     for place in [LISTEN, CERTIFICATE, KEY, UPSTREAM, PASSWORDS] {
@@ -69,12 +75,7 @@ impl Nginx {
         openssl.args(["-days", "2", "-subj", "/CN=registry.example.org"]);
         process::run(openssl.arg("-out").arg(&certificate).arg("-keyout").arg(&key))?;
         let mut server = settings.replace(CERTIFICATE, text(&certificate)).replace(KEY, text(&key));
-        server = server.replace(UPSTREAM, &format!("http://{};", scene.registry.addr()));
-        if scene.registry.kind() == Kind::DockerRegistry {
-            // Its Locations are absolute; its documentation asks for these.
-            let headers = "proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;";
-            server = server.replace("location /v2/ {", &format!("location /v2/ {{ {headers}"));
-        }
+        server = server.replace(UPSTREAM, &format!("server {};", scene.registry.addr()));
         let mut last = String::new();
         for _ in 0..PORT_TRIES {
             let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();

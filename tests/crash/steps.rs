@@ -78,8 +78,9 @@ impl Place {
     /// An upload of which the first bytes of `content` are acknowledged.
     fn begin(&self, content: &[u8]) -> SessionId {
         let registry = self.registry();
-        let mut upload =
-            registry.start_upload(&repository(), Algorithm::Sha256, 0).expect("an upload begins");
+        let mut upload = registry
+            .start_upload(&repository(), Algorithm::Sha256, 0, "anonymous")
+            .expect("an upload begins");
         registry.append(&mut upload, &content[..ACKNOWLEDGED]).expect("bytes are taken");
         let status = registry.leave_upload(upload).expect("the offset is acknowledged");
         assert_eq!(status.offset, ACKNOWLEDGED as u64);
@@ -112,7 +113,7 @@ fn finish(registry: &Registry, session: SessionId, content: &[u8]) {
     let mut upload = registry.resume_upload(&repository(), session, None).expect("the session goes on");
     let offset = usize::try_from(upload.offset()).expect("small");
     registry.append(&mut upload, &content[offset..]).expect("bytes are taken");
-    registry.finish_upload(upload, digest(content)).expect("the upload is whole");
+    registry.finish_upload(upload, digest(content), "pusher").expect("the upload is whole");
 }
 
 fn assert_served(registry: &Registry, content: &[u8]) {
@@ -180,8 +181,10 @@ fn after_the_file_is_made_and_before_its_row() {
 #[test]
 fn after_the_row_and_before_the_first_byte() {
     let place = Place::new();
-    let upload =
-        place.registry().start_upload(&repository(), Algorithm::Sha256, 0).expect("an upload begins");
+    let upload = place
+        .registry()
+        .start_upload(&repository(), Algorithm::Sha256, 0, "anonymous")
+        .expect("an upload begins");
     let session = upload.session();
     drop(upload);
     let (registry, recovery) = place.reopen();

@@ -56,11 +56,11 @@ impl Place {
     pub fn push_blob(&self, repository: &str, content: &[u8]) {
         let mut upload = self
             .registry()
-            .start_upload(&name(repository), Algorithm::Sha256, content.len() as u64)
+            .start_upload(&name(repository), Algorithm::Sha256, content.len() as u64, "anonymous")
             .expect("an upload begins");
         self.registry().append(&mut upload, content).expect("bytes are taken");
         let digest = Digest::of(Algorithm::Sha256, content);
-        self.registry().finish_upload(upload, digest).expect("an upload ends");
+        self.registry().finish_upload(upload, digest, "pusher").expect("an upload ends");
     }
 
     /// Pushes a manifest alone, by a tag or else by its digest.
@@ -76,7 +76,7 @@ impl Place {
             content_type: Some(manifest.media_type.clone()),
             bytes: manifest.bytes.clone(),
             condition: Condition::default(),
-            who: "pusher".to_owned(),
+            actor: "pusher".into(),
         })
     }
 

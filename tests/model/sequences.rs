@@ -25,7 +25,6 @@ const CASES: u32 = 40;
 /// How often so many cases are run, until all has happened that is to happen.
 const ROUNDS_MAX: u8 = 10;
 const STEPS: usize = 120;
-
 /// Every so many steps all is verified and the files are counted.
 const VERIFY_EVERY: usize = 8;
 
@@ -124,7 +123,8 @@ impl Run {
             Step::DeleteBlob(at, pick) => {
                 let leased: Vec<usize> = self.account.repositories[at].leases.keys().copied().collect();
                 let number = one_of(&leased, pick);
-                let deleted = self.place.registry().delete_blob(&name(NAMES[at]), blob_digest(number));
+                let (name, blob) = (name(NAMES[at]), blob_digest(number));
+                let deleted = self.place.registry().delete_blob(&name, blob, "deleter");
                 let expected = self.account.delete_blob(at, number);
                 self.agree(&answer(deleted), &expected);
             }
@@ -181,8 +181,8 @@ impl Run {
 
     fn mount(&mut self, at: usize, number: usize, from: Option<usize>) {
         let source = from.map(|from| name(NAMES[from]));
-        let mounted =
-            self.place.registry().mount_blob(&name(NAMES[at]), blob_digest(number), source.as_ref());
+        let (name, blob) = (name(NAMES[at]), blob_digest(number));
+        let mounted = self.place.registry().mount_blob(&name, blob, source.as_ref(), "mounter");
         let mounted = mounted.expect("a mount is answered");
         assert_eq!(mounted, self.account.mount(at, number, from));
         self.met.insert(if mounted { "mounted" } else { "not mounted" });
@@ -190,7 +190,8 @@ impl Run {
 
     fn begin(&mut self, at: usize) {
         let registry = self.place.registry();
-        let upload = registry.start_upload(&name(NAMES[at]), Algorithm::Sha256, 0).expect("an upload begins");
+        let upload =
+            registry.start_upload(&name(NAMES[at]), Algorithm::Sha256, 0, "pusher").expect("it begins");
         let session = registry.leave_upload(upload).expect("it is left").session;
         self.sessions.push((at, session));
         self.account.repositories[at].uploads += 1;
@@ -210,13 +211,13 @@ impl Run {
         let registry = self.place.registry();
         let mut upload = registry.resume_upload(&name(NAMES[at]), session, None).expect("it goes on");
         registry.append(&mut upload, &blob(number)).expect("bytes are taken");
-        registry.finish_upload(upload, blob_digest(number)).expect("it ends");
+        registry.finish_upload(upload, blob_digest(number), "pusher").expect("it ends");
         self.account.lease(at, number);
     }
 
     fn cancel(&mut self, pick: usize) {
         let Some((at, session)) = self.end(pick) else { return };
-        self.place.registry().cancel_upload(&name(NAMES[at]), session).expect("it can be cancelled");
+        self.place.registry().cancel_upload(&name(NAMES[at]), session, "pusher").expect("it is cancelled");
     }
 
     fn put(&mut self, at: usize, document: usize, tag: Option<usize>) {
@@ -281,7 +282,7 @@ impl Run {
             let expected = self.account.pin(at, document);
             self.agree(&answer(pinned), &expected);
         } else {
-            let unpinned = registry.unpin(&name, &it);
+            let unpinned = registry.unpin(&name, &it, "unpinner");
             let expected = self.account.unpin(at, document);
             self.agree(&answer(unpinned), &expected);
         }

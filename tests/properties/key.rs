@@ -4,12 +4,12 @@ use std::fmt::Debug;
 
 use wharfinger::meta::QueueKind;
 use wharfinger::meta::key::{Key, RepoId};
-use wharfinger::oci::{Digest, RepositoryName, SessionId, Tag};
+use wharfinger::oci::{Digest, RepositoryName, SessionId, Tag, UserName};
 
 /// The first byte chooses the table's kind of key.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 10 {
+    match kind % 12 {
         0 => one::<()>(bytes),
         1 => one::<RepositoryName>(bytes),
         2 => one::<RepoId>(bytes),
@@ -19,7 +19,9 @@ pub fn check(bytes: &[u8]) {
         6 => one::<(Digest, RepoId, Digest)>(bytes),
         7 => one::<(RepoId, SessionId)>(bytes),
         8 => one::<(u64, QueueKind, Digest, RepoId)>(bytes),
-        _ => one::<(Digest, SessionId)>(bytes),
+        9 => one::<(Digest, SessionId)>(bytes),
+        10 => one::<UserName>(bytes),
+        _ => one::<(u64, u64)>(bytes),
     }
 }
 
@@ -51,6 +53,8 @@ pub fn samples() -> Vec<Vec<u8>> {
         (repository, session).to_key(),
         (1 << 40, QueueKind::LeaseEnd, short, repository).to_key(),
         (short, session).to_key(),
+        UserName::parse("alice@example.org").expect("a name").to_key(),
+        (1 << 40, 7_u64).to_key(),
     ];
     (0..).zip(keys).map(|(kind, key)| [vec![kind], key].concat()).collect()
 }

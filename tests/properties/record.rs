@@ -4,15 +4,15 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord, ManifestRecord, PinRecord,
-    ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord, TagChangeRecord, TagRecord,
-    TombstoneRecord, UploadRecord,
+    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord,
+    ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord,
+    SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 16 {
+    match kind % 20 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -28,7 +28,11 @@ pub fn check(bytes: &[u8]) {
         12 => one::<PinRecord>(bytes),
         13 => one::<DamagedRecord>(bytes),
         14 => one::<ScrubRecord>(bytes),
-        _ => one::<GoneRecord>(bytes),
+        15 => one::<GoneRecord>(bytes),
+        16 => one::<UserRecord>(bytes),
+        17 => one::<AccessTokenRecord>(bytes),
+        18 => one::<SigningKeyRecord>(bytes),
+        _ => one::<AuditRecord>(bytes),
     }
 }
 
@@ -81,6 +85,7 @@ pub fn samples() -> Vec<Vec<u8>> {
         who: "anonymous@127.0.0.1".to_owned(),
     };
     let upload = UploadRecord {
+        owner: "alice".to_owned(),
         repository: u64::MAX - 7,
         algorithm: Algorithm::Sha512,
         offset: 1 << 33,
@@ -106,6 +111,47 @@ pub fn samples() -> Vec<Vec<u8>> {
         DamagedRecord { since_ms: 1 << 40 }.to_bytes(),
         ScrubRecord { after: digest }.to_bytes(),
         gone.to_bytes(),
-    ];
+    ]
+    .into_iter()
+    .chain(accounts())
+    .chain([audit(digest).to_bytes()]);
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
+}
+
+#[cfg(test)]
+fn accounts() -> [Vec<u8>; 3] {
+    use wharfinger::oci::{Hidden, UserName};
+
+    let user = UserRecord {
+        hash: Hidden::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
+        created_at_ms: 1 << 40,
+        changed_at_ms: 1 << 41,
+        disabled_at_ms: Some(1 << 42),
+    };
+    let token = AccessTokenRecord {
+        name: UserName::parse("builder").expect("a name"),
+        hash: Hidden::new([7; 32]),
+        repositories: vec!["team/**".to_owned()],
+        can: vec!["pull".to_owned(), "push".to_owned()],
+        created_at_ms: 1 << 40,
+        expires_at_ms: Some(1 << 41),
+        last_used_at_ms: None,
+        who: "local".to_owned(),
+    };
+    [user.to_bytes(), token.to_bytes(), SigningKeyRecord { seed: Hidden::new([7; 32]) }.to_bytes()]
+}
+
+#[cfg(test)]
+fn audit(digest: wharfinger::oci::Digest) -> AuditRecord {
+    AuditRecord {
+        action: wharfinger::meta::records::AuditAction::ManifestPush,
+        who: "alice".to_owned(),
+        address: Some("192.0.2.7".to_owned()),
+        request_id: Some("00ff".to_owned()),
+        repository: Some("team/app".to_owned()),
+        digest: Some(digest),
+        tags: vec!["v1".to_owned()],
+        tags_count: 1,
+        detail: String::new(),
+    }
 }

@@ -1,19 +1,22 @@
 //! Settings as text: the list of `--anonymous`, what variables of the environment hold, and patterns.
 
-use wharfinger::auth::{Access, Action};
-use wharfinger::config::{Inputs, Pattern, SETTINGS, variable_name};
+use wharfinger::auth::{Action, Actions};
+use wharfinger::config::{AccessPattern, Inputs, Pattern, SETTINGS, variable_name};
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    match Access::parse(text) {
-        Ok(access) => {
-            assert_eq!(Access::parse(&access.to_string()), Ok(access.clone()));
-            for action in [Action::Pull, Action::Push, Action::Delete] {
-                let is_named = text.split(',').any(|word| word.trim() == action.word());
-                assert_eq!(access.allows(action), is_named, "{text:?} and {}", action.word());
+    match Actions::parse(text) {
+        Ok(actions) => {
+            assert_eq!(Actions::parse(&actions.to_string()), Ok(actions));
+            let is_named = |action: Action| text.split(',').any(|word| word.trim() == action.word());
+            for action in Action::ALL {
+                let is_implied =
+                    is_named(Action::Admin) || (action == Action::Create && is_named(Action::Push));
+                let expected = is_named(action) || is_implied;
+                assert_eq!(actions.has(action), expected, "{text:?} and {}", action.word());
             }
         }
-        Err(error) => assert!(error.to_string().contains("expected a list such as pull")),
+        Err(error) => assert!(error.to_string().contains("expected a list of pull")),
     }
     let read = |variable: &str| {
         let variables = vec![(variable.to_owned(), text.into())];
@@ -33,7 +36,7 @@ pub fn check(bytes: &[u8]) {
             }
         }
     }
-    for variable in ["WHARFINGER_LISTEN", "WHARFINGER_REPOSITORY"] {
+    for variable in ["WHARFINGER_LISTEN", "WHARFINGER_REPOSITORY", "WHARFINGER_ACCESS", "WHARFINGER_GROUPS"] {
         if let Err(error) = read(variable) {
             assert!(error.to_string().contains(variable), "{error}");
         }
@@ -42,16 +45,24 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(pattern.to_string(), text);
         let _ = pattern.matches("team/app/cache");
     }
+    if let Ok(pattern) = AccessPattern::parse(text) {
+        assert_eq!(pattern.to_string(), text);
+        let _ = pattern.matches("team/app/cache", Some("app"));
+    }
 }
 
 #[cfg(test)]
 pub fn samples() -> Vec<Vec<u8>> {
     [
         "[{match=\"ci/**\", sparse_index=true}]",
+        "[{who=[\"users\", \"group:ci\"], repos=[\"home/{user}/**\"], can=[\"pull\", \"push\"]}]",
+        "{ci=[\"builder\", \"alice\"]}",
+        "home/{user}/**",
         "ci/**",
         "[::1]:80",
         "pull",
         "pull,push,delete",
+        "create,admin",
         " pull , push ",
         "1",
         "4096",

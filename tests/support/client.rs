@@ -6,6 +6,8 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::{Agent, SendBody};
 
@@ -21,6 +23,8 @@ const BODY_MAX_BYTES: u64 = 256 << 20;
 pub struct Client {
     agent: Agent,
     address: SocketAddr,
+    /// What every request says of who makes it.
+    authorization: Option<String>,
 }
 
 impl Client {
@@ -32,7 +36,23 @@ impl Client {
             .allow_non_standard_methods(true)
             .timeout_global(Some(REQUEST_TIMEOUT))
             .build();
-        Self { agent: config.into(), address }
+        Self { agent: config.into(), address, authorization: None }
+    }
+
+    /// The same with name and password at each request.
+    pub fn with_password(&self, name: &str, password: &str) -> Self {
+        let encoded = STANDARD.encode(format!("{name}:{password}"));
+        Self { authorization: Some(format!("Basic {encoded}")), ..self.clone() }
+    }
+
+    /// The same with a token at each request.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
+    }
+
+    /// The same without anything that says who makes the requests.
+    pub fn without_login(&self) -> Self {
+        Self { authorization: None, ..self.clone() }
     }
 
     /// Where it sends its requests.
@@ -217,6 +237,9 @@ impl<'a> Request<'a> {
         let (is_head, in_api) = (self.method == "HEAD", self.path.starts_with("/v2"));
         let uri = format!("http://{}{}", self.client.address, self.path);
         let mut builder = ureq::http::Request::builder().method(self.method).uri(uri);
+        if let Some(authorization) = &self.client.authorization {
+            builder = builder.header("authorization", authorization);
+        }
         for (header, value) in self.headers {
             builder = builder.header(header, value);
         }

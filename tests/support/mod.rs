@@ -4,6 +4,7 @@
 //! A test begins with `Server::start()`. When the server value goes out of scope it is stopped cleanly and
 //! `wharfinger verify --deep` must find nothing, so each test also tests the invariants.
 
+pub mod accounts;
 pub mod builders;
 pub mod bytes;
 pub mod client;
@@ -16,6 +17,7 @@ pub mod raw;
 pub mod reply;
 pub mod server;
 pub mod skip;
+pub mod tls;
 pub mod tmpfs;
 pub mod uploads;
 pub mod wait;

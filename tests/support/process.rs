@@ -82,11 +82,18 @@ pub fn lift_file_limit(child: &Child) {
 
 /// Runs the program with `arguments` and `environment` until it ends. Panics when it does not.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
+    run_with_input(arguments, environment, "")
+}
+
+/// As `run`, with a text on its standard input.
+pub fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Finished {
     let home = tempfile::tempdir().expect("a temporary directory");
-    let (out, err) = (home.path().join("out"), home.path().join("err"));
+    let (out, err, stdin) = (home.path().join("out"), home.path().join("err"), home.path().join("in"));
+    std::fs::write(&stdin, input).expect("its input is written");
     let mut child = program(home.path())
         .args(arguments)
         .envs(environment.iter().copied())
+        .stdin(File::open(&stdin).expect("its input"))
         .stdout(File::create(&out).expect("a file for its output"))
         .stderr(File::create(&err).expect("a file for its log"))
         .spawn()

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::Reply;
+use super::tls::Secure;
 
 /// How long to wait for bytes that must come.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -12,8 +13,37 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// A head that never ends is an error of its own.
 const HEAD_MAX_BYTES: usize = 64 << 10;
 
+/// What bytes go over.
+enum Wire {
+    Plain(TcpStream),
+    Secure(Box<Secure>),
+}
+
+impl Wire {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Secure(stream) => &stream.sock,
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Secure(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Secure(stream) => stream.read(buffer),
+        }
+    }
+}
+
 pub struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     address: SocketAddr,
     /// Read from the socket and not yet taken by a reply.
     pending: Vec<u8>,
@@ -21,11 +51,12 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a timeout");
-        stream.set_write_timeout(Some(READ_TIMEOUT)).expect("a timeout");
-        stream.set_nodelay(true).expect("bytes leave at once");
-        Self { stream, address, pending: Vec::new() }
+        Self { stream: Wire::Plain(connect(address)), address, pending: Vec::new() }
+    }
+
+    /// The same, over TLS.
+    pub fn secure(address: SocketAddr, stream: Secure) -> Self {
+        Self { stream: Wire::Secure(Box::new(stream)), address, pending: Vec::new() }
     }
 
     /// Sends bytes as they are. A server that hung up already is no fault of the request.
@@ -108,13 +139,13 @@ impl Connection {
 
     /// Says that nothing more comes, and goes on reading.
     pub fn end_sending(&mut self) -> &mut Self {
-        self.stream.shutdown(Shutdown::Write).ok();
+        self.stream.socket().shutdown(Shutdown::Write).ok();
         self
     }
 
     /// Breaks the connection off, with whatever was announced still missing.
     pub fn break_off(&mut self) {
-        self.stream.shutdown(Shutdown::Both).ok();
+        self.stream.socket().shutdown(Shutdown::Both).ok();
     }
 
     #[track_caller]
@@ -191,6 +222,15 @@ impl Connection {
             Err(error) => panic!("bytes or an end within {READ_TIMEOUT:?}, not {error}"),
         }
     }
+}
+
+/// A connection that gives up on bytes that do not come.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server accepts");
+    stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a timeout");
+    stream.set_write_timeout(Some(READ_TIMEOUT)).expect("a timeout");
+    stream.set_nodelay(true).expect("bytes leave at once");
+    stream
 }
 
 fn hung_up(kind: ErrorKind) -> bool {

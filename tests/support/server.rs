@@ -314,7 +314,7 @@ fn await_address(child: &mut Child, output: &Mutex<String>) -> Option<SocketAddr
 }
 
 fn address_in(output: &str) -> Option<SocketAddr> {
-    let (_, rest) = output.split_once("http://127.0.0.1:")?;
+    let (_, rest) = output.split_once("://127.0.0.1:")?;
     // A line is added whole, so the number is.
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))

@@ -153,3 +153,31 @@ fn a_change_of_a_rule_is_told_and_its_place_is_none() {
     };
     assert_eq!(told(&rules("*/a", "*/b"), &rules("*/b", "*/a")).len(), 1, "the later one holds");
 }
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    for (there, missing) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
+        let arguments = vec![(there, "--test", "/a.pem".to_owned())];
+        let words = Inputs { arguments, ..Inputs::default() }.load().unwrap_err().to_string();
+        assert_eq!(words, format!("--test=/a.pem: expected {missing} beside it: TLS needs both"));
+        let words = of(&format!("{there} = \"\""), &[]).unwrap_err().to_string();
+        assert!(words.contains("expected the path of a file in PEM"), "{words}");
+    }
+    let both = of("tls_certificate = \"/a\"\ntls_key = \"/b\"", &[]).unwrap();
+    assert!(both.expect_pair().is_ok() && both.text("tls_key").as_deref() == Some("/b"));
+    let reloaded = of("page_max = 7", &[]).unwrap().reloaded_over(&both);
+    assert_eq!((reloaded.tls, reloaded.settings.page_max), (both.tls, 7));
+}
+
+#[test]
+fn what_can_be_no_proxy_or_address_is_refused_in_words() {
+    for (key, value, expected) in [
+        ("trusted_proxies", "10.0.0.0/8, localhost", "\"localhost\" is none: expected a list of addresses"),
+        ("public_url", "https://a/v2", "nothing behind it but a port"),
+    ] {
+        let words = of(&format!("{key} = \"{value}\""), &[]).unwrap_err().to_string();
+        assert!(words.starts_with(&format!("w.toml:1: {key}=")) && words.contains(expected), "{words}");
+    }
+    let config = of("trusted_proxies = \"127.0.0.1,10.1.0.0/8\"", &[]).unwrap();
+    assert_eq!(config.text("trusted_proxies").as_deref(), Some("127.0.0.1, 10.0.0.0/8"));
+}

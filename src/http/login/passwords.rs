@@ -119,7 +119,7 @@ impl Remembered {
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
     // For the calling thread alone, as Linux has it. Where it is not allowed, it is done without.
-    drop(rustix::process::setpriority_process(None, NICENESS));
+    rustix::process::setpriority_process(None, NICENESS).ok();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { check, reply }) = job else { return };
@@ -128,7 +128,7 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
             continue;
         }
         let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
-        drop(reply.send(right.unwrap_or(false)));
+        reply.send(right.unwrap_or(false)).ok();
     }
 }
 

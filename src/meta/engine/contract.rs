@@ -65,6 +65,16 @@ fn a_range_ends_by_rows_or_bytes_and_never_before_its_first() {
     assert_eq!(keys(&KeyRange::all(), 9, 0), "a");
     assert_eq!(keys(&KeyRange::all().after_bytes(b"b"), 9, 100), "c");
     assert_eq!(keys(&KeyRange::all(), 0, 100), "");
+    let keys_back = |range: &KeyRange, rows, bytes| {
+        let found = snapshot.range_back(TableId::Tag, range, Limit { rows, bytes }).unwrap();
+        String::from_utf8(found.into_iter().flat_map(|(key, _)| key).collect()).unwrap()
+    };
+    assert_eq!(keys_back(&KeyRange::all(), 9, usize::MAX), "dcba");
+    assert_eq!(keys_back(&KeyRange::all(), 2, usize::MAX), "dc");
+    assert_eq!(keys_back(&KeyRange::all(), 9, 100), "d");
+    let middle = KeyRange { start: b"b".to_vec(), end: Some(b"d".to_vec()) };
+    assert_eq!(keys_back(&middle, 9, usize::MAX), "cb");
+    assert_eq!(keys_back(&KeyRange { start: b"d".to_vec(), end: Some(b"b".to_vec()) }, 9, 100), "");
 }
 
 #[test]

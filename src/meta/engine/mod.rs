@@ -77,11 +77,19 @@ pub enum TableId {
     Scrub,
     /// What went for good, and why.
     Gone,
+    /// Users.
+    User,
+    /// Tokens of robots.
+    AccessToken,
+    /// Keys that sign Bearer tokens.
+    SigningKey,
+    /// Who did what.
+    Audit,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -111,6 +119,10 @@ impl TableId {
         Self::Damaged,
         Self::Scrub,
         Self::Gone,
+        Self::User,
+        Self::AccessToken,
+        Self::SigningKey,
+        Self::Audit,
     ];
 
     /// The table's stable name.
@@ -146,6 +158,10 @@ impl TableId {
             Self::Damaged => "damaged",
             Self::Scrub => "scrub",
             Self::Gone => "gone",
+            Self::User => "user",
+            Self::AccessToken => "access_token",
+            Self::SigningKey => "signing_key",
+            Self::Audit => "audit",
         }
     }
 
@@ -243,6 +259,9 @@ pub trait ReadRows {
 
     /// The first rows of `range`, in the order of their keys, as many as `limit` says.
     fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
+
+    /// The last rows of `range`, the last first, as many as `limit` says.
+    fn range_back(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError>;
 
     /// Whether something here was answered with [`EngineError::Reopened`].
     fn is_lost(&self) -> bool {

@@ -51,11 +51,11 @@ fn a_lease_lasts_while_its_repository_is_pushed_to() {
     let scene = Scene::new(|config| config.settings.upload_idle_secs = 7 * 24 * 60 * 60);
     scene.push_blob("team/app", b"{}");
     scene.push_blob("team/app", b"early");
-    let upload = scene.registry.start_upload(&name("team/app"), Algorithm::Sha256, 0).unwrap();
+    let upload = scene.registry.start_upload(&name("team/app"), Algorithm::Sha256, 0, "anonymous").unwrap();
     scene.clock.advance_ms(2 * DAY_MS);
     assert_eq!(scene.round().blobs, 0);
     assert!(scene.is_linked("team/app", digest(b"early")));
-    scene.registry.finish_upload(upload, digest(b"")).unwrap();
+    scene.registry.finish_upload(upload, digest(b""), "pusher").unwrap();
     scene.push_manifest("team/app", "v1", &[b"early"]).unwrap();
     scene.clock.advance_ms(DAY_MS);
     scene.round();
@@ -154,7 +154,7 @@ fn why_something_went_is_remembered_for_a_while() {
     let image = scene.push_image("team/app", "v1", &[b"layer"]);
     scene.push_blob("other", b"leased");
     scene.push_blob("other", b"unlinked");
-    scene.registry.delete_blob(&name("other"), digest(b"unlinked")).unwrap();
+    scene.registry.delete_blob(&name("other"), digest(b"unlinked"), "deleter").unwrap();
     scene.delete("team/app", image);
     let deleted_at_ms = scene.clock.now_ms();
     scene.clock.advance_ms(DAY_MS);
@@ -190,7 +190,7 @@ fn why_something_went_is_remembered_for_a_while() {
 fn what_is_needed_again_does_not_count_as_going() {
     let scene = Scene::new(|_| {});
     scene.push_blob("app", b"blob");
-    scene.registry.delete_blob(&name("app"), digest(b"blob")).unwrap();
+    scene.registry.delete_blob(&name("app"), digest(b"blob"), "deleter").unwrap();
     assert!(scene.registry.explain(digest(b"blob")).unwrap().gone.is_some());
     scene.push_blob("app", b"blob");
     scene.round();
@@ -202,7 +202,7 @@ fn a_blob_that_two_rows_name_is_counted_once() {
     let scene = Scene::new(|_| {});
     for _ in 0..2 {
         let blob = scene.push_blob("team/app", b"own");
-        scene.registry.delete_blob(&name("team/app"), blob).unwrap();
+        scene.registry.delete_blob(&name("team/app"), blob, "deleter").unwrap();
         scene.clock.advance_ms(1);
     }
     let due = scene.registry.garbage().unwrap().due;

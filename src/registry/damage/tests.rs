@@ -32,7 +32,10 @@ fn assert_gone(scene: &Scene, layer: Digest) {
     assert!(!scene.is_there("team/app", layer), "HEAD");
     assert!(scene.read("team/app", layer).is_none(), "GET");
     for from in [None, Some(name("team/app"))] {
-        assert!(!scene.registry.mount_blob(&name("other"), layer, from.as_ref()).unwrap(), "mount");
+        assert!(
+            !scene.registry.mount_blob(&name("other"), layer, from.as_ref(), "mounter").unwrap(),
+            "mount"
+        );
     }
     for (repository, tag) in [("team/app", "v1"), ("team/app", "v2")] {
         let error = scene.push_manifest(repository, tag, &[b"layer"]).unwrap_err();
@@ -74,7 +77,8 @@ fn other_bytes_are_found_by_a_deep_check_and_healed_by_a_push() {
 fn a_missing_or_short_file_is_found_by_whoever_asks_for_it() {
     let head = |scene: &Scene, layer| scene.is_there("team/app", layer);
     let get = |scene: &Scene, layer| scene.read("team/app", layer).is_some();
-    let mount = |scene: &Scene, layer| scene.registry.mount_blob(&name("other"), layer, None).unwrap();
+    let mount =
+        |scene: &Scene, layer| scene.registry.mount_blob(&name("other"), layer, None, "mounter").unwrap();
     for find in [head, get, mount] {
         for damage in [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, b"lay").unwrap()] {
             let (scene, layer) = scene();
@@ -239,7 +243,7 @@ fn tags_of_the_indexes_above_are_named() {
             content_type: None,
             bytes: index.to_string().into_bytes(),
             condition: crate::registry::Condition::default(),
-            who: "pusher".to_owned(),
+            actor: "pusher".into(),
         })
         .unwrap();
     let rows = scene.registry.store.snapshot().unwrap();

@@ -29,7 +29,7 @@ fn set_tags(registry: &Registry, repository: RepoId, digest: Digest, from: usize
     const AT_ONCE: usize = 2500;
     for first in (from..to).step_by(AT_ONCE) {
         let numbers = first..to.min(first + AT_ONCE);
-        let change = registry.change("tagger", Cause::Push);
+        let change = registry.change(&"tagger".into(), Cause::Push);
         let set = move |tx: &mut Tx<'_>| {
             for number in numbers.clone() {
                 tagging::set(tx, repository, &tag(number), digest, &change)?;
@@ -49,7 +49,7 @@ fn push_index(registry: &Registry, name: &RepositoryName) -> Digest {
         content_type: None,
         bytes: INDEX.to_vec(),
         condition: Condition::default(),
-        who: "pusher".to_owned(),
+        actor: "pusher".into(),
     };
     registry.put_manifest(push).unwrap();
     digest

@@ -140,8 +140,11 @@ fn a_pin_keeps_what_is_deleted() {
     assert!(scene.is_visible("app", signature) && scene.is_visible("app", child));
     scene.delete("app", index);
     let by_digest = Reference::Digest(index);
-    scene.registry.unpin(&name("app"), &by_digest).unwrap();
-    assert!(matches!(scene.registry.unpin(&name("app"), &by_digest), Err(Error::NotPinned { .. })));
+    scene.registry.unpin(&name("app"), &by_digest, "unpinner").unwrap();
+    assert!(matches!(
+        scene.registry.unpin(&name("app"), &by_digest, "unpinner"),
+        Err(Error::NotPinned { .. })
+    ));
     assert_eq!(scene.registry.collect_now().unwrap().manifests, 3);
     assert!(!scene.is_stored(digest(b"amd64")));
 }

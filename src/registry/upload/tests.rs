@@ -26,7 +26,7 @@ fn name() -> RepositoryName {
 #[test]
 fn an_upload_that_a_request_holds_is_not_idle() {
     let (_home, clock, registry) = registry();
-    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0, "anonymous").unwrap();
     let session = upload.session();
     clock.advance_ms(2 * IDLE_MS);
     registry.keep_house().unwrap();
@@ -45,7 +45,7 @@ fn an_upload_that_a_request_holds_is_not_idle() {
 #[test]
 fn what_was_written_since_it_was_looked_at_is_not_idle() {
     let (_home, clock, registry) = registry();
-    let session = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap().session();
+    let session = registry.start_upload(&name(), Algorithm::Sha256, 0, "anonymous").unwrap().session();
     let looked_at_ms = clock.now_ms();
     clock.advance_ms(1);
     let mut upload = registry.resume_upload(&name(), session, None).unwrap();
@@ -58,7 +58,7 @@ fn what_was_written_since_it_was_looked_at_is_not_idle() {
 #[test]
 fn a_slow_upload_is_made_durable_by_time() {
     let (_home, clock, registry) = registry();
-    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0, "anonymous").unwrap();
     registry.append(&mut upload, b"a").unwrap();
     assert_eq!(registry.upload_status(&name(), upload.session()).unwrap().offset, 0);
     clock.advance_ms(60_000);
@@ -68,7 +68,7 @@ fn a_slow_upload_is_made_durable_by_time() {
 
 /// An upload cut off at 3 bytes: the ledger found no room for its checkpoint at 9.
 fn cut_off_at_3(clock: &ManualClock, registry: &Registry) -> Upload {
-    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0, "anonymous").unwrap();
     registry.append(&mut upload, b"123").unwrap();
     clock.advance_ms(60_000);
     registry.append(&mut upload, b"").unwrap();
@@ -80,7 +80,7 @@ fn cut_off_at_3(clock: &ManualClock, registry: &Registry) -> Upload {
 
 /// As [`cut_off_at_3`], by the floor.
 fn below_the_floor_at_3(clock: &ManualClock, registry: &Registry) -> Upload {
-    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0).unwrap();
+    let mut upload = registry.start_upload(&name(), Algorithm::Sha256, 0, "anonymous").unwrap();
     registry.append(&mut upload, b"123").unwrap();
     clock.advance_ms(60_000);
     registry.append(&mut upload, b"").unwrap();
@@ -108,7 +108,7 @@ fn what_was_cut_off_is_not_acknowledged_afterwards() {
         assert_eq!(registry.verify(true).unwrap().violations, []);
         let mut upload = registry.resume_upload(&name(), session, Some(6)).unwrap();
         registry.append(&mut upload, b"456789").unwrap();
-        registry.finish_upload(upload, Digest::of(Algorithm::Sha256, b"123456789")).unwrap();
+        registry.finish_upload(upload, Digest::of(Algorithm::Sha256, b"123456789"), "pusher").unwrap();
         assert_eq!(registry.verify(true).unwrap().violations, []);
     }
 }

@@ -2,12 +2,13 @@
 
 use super::{Check, PAGE, SHORT_PAGE, VerifyReport, scan};
 use crate::oci::{Digest, Role};
+use crate::registry::audit;
 use crate::registry::error::Error;
 use crate::registry::usage::Usage;
 use crate::store::records::{KeptRecord, ReferenceRecord, Target};
 use crate::store::tables::{
-    BLOB, GONE, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, PIN, QUEUE, REFERENCE, REPOSITORY,
-    TAG, TAG_HISTORY, TAG_OF, UNTAGGED,
+    AUDIT, BLOB, GONE, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, PIN, QUEUE, REFERENCE,
+    REPOSITORY, TAG, TAG_HISTORY, TAG_OF, UNTAGGED,
 };
 use crate::store::{KeyRange, QueueKind, Read, RepoId, Snapshot};
 
@@ -15,6 +16,7 @@ pub fn check(check: &mut Check<'_>) {
     check_kept(check);
     check_untagged(check);
     check_totals(check);
+    check_audit(check);
     scan(check, &TAG, PAGE, |rows, report, (repository, tag), row| {
         let newest = rows.first(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())))?;
         let after = newest.and_then(|(_, newest)| newest.after).map(|after| after.digest);
@@ -56,6 +58,27 @@ fn check_totals(check: &mut Check<'_>) {
             format!("the repositories together have {sum:?}, on record for the registry is {all:?}")
         }),
         Err(error) => check.report.absorb("the registry's numbers", Err(error)),
+    }
+}
+
+/// The acts, and how many there are: a state of its own that is looked through in pages.
+fn check_audit(check: &mut Check<'_>) {
+    scan(check, &AUDIT, PAGE, |_, report, (at_ms, _), act| {
+        let named = act.tags.len() as u64;
+        report.expect(named <= act.tags_count, "I11", || {
+            format!("the act of {at_ms} names {named} tags and counts {}", act.tags_count)
+        });
+        Ok(())
+    });
+    let registry = check.registry;
+    match check.look(|rows| audit::count(rows, || registry.is_stopping())) {
+        Ok(Some((count, on_record))) => {
+            check.report.expect(i64::try_from(count) == Ok(on_record), "I11", || {
+                format!("the audit has {count} acts, on record are {on_record}")
+            });
+        }
+        Ok(None) => {}
+        Err(error) => check.report.absorb("the number of acts", Err(error)),
     }
 }
 

@@ -25,8 +25,9 @@ fn push_and_delete(scene: &Scene, worker: u32, is_over: &AtomicBool) {
         let tag = format!("tag{}", round % 2);
         // Another one deletes, so what was there may be gone by now.
         let Ok(image) = scene.push_manifest(&repository, &tag, &layers) else { continue };
-        let cancelled = scene.registry.start_upload(&name(&repository), digest(b"").algorithm(), 0).unwrap();
-        scene.registry.cancel_upload(&name(&repository), cancelled.session()).unwrap();
+        let cancelled =
+            scene.registry.start_upload(&name(&repository), digest(b"").algorithm(), 0, "anonymous").unwrap();
+        scene.registry.cancel_upload(&name(&repository), cancelled.session(), "pusher").unwrap();
         if round % 4 != 0 {
             scene.registry.delete_manifest(&name(&repository), image, Condition::default(), "deleter").ok();
         }

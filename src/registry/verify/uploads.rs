@@ -4,13 +4,38 @@ use super::{Check, walk};
 use crate::oci::SessionId;
 use crate::registry::error::Error;
 use crate::store::tables::UPLOAD;
-use crate::store::{Read, StoreError, UploadEntry};
+use crate::store::{KeyRange, Read, StoreError, UploadEntry, open_uploads};
+use std::collections::BTreeMap;
 
 pub fn check(check: &mut Check<'_>) {
+    check_counts(check);
     walk(check, &UPLOAD, |check, session, upload| {
         let outcome = check_upload(check, session, upload.offset);
         check.report.absorb(&format!("upload {session}"), outcome);
     });
+}
+
+/// The counters of open uploads say how many there are. Of those who have none, none is looked at: who they
+/// are is not known.
+fn check_counts(check: &mut Check<'_>) {
+    let outcome = check.look(|rows| {
+        let mut counts = BTreeMap::<String, i64>::new();
+        for (_, upload) in rows.page(&UPLOAD, &KeyRange::all(), usize::MAX)? {
+            *counts.entry(upload.owner).or_default() += 1;
+        }
+        let mut wrong = Vec::new();
+        for (owner, count) in counts {
+            let counted = rows.counter(&open_uploads(&owner))?;
+            if counted != count {
+                wrong.push(format!("{owner} has {count} uploads open, {counted} are counted"));
+            }
+        }
+        Ok(wrong)
+    });
+    match outcome {
+        Ok(wrong) => wrong.into_iter().for_each(|words| check.report.expect(false, "I11", || words)),
+        Err(error) => check.report.absorb("the open uploads", Err(error)),
+    }
 }
 
 fn check_upload(check: &mut Check<'_>, session: SessionId, offset: u64) -> Result<(), Error> {

@@ -16,7 +16,7 @@ fn a_renamed_repository_has_everything_it_had() {
     let index = scene.push_index("old", "v1", &[child]).unwrap();
     let deleted = scene.push_image("old", "v2", &[b"deleted"]);
     scene.delete("old", deleted);
-    scene.registry.rename_repository(&name("old"), &name("new/name")).unwrap();
+    scene.registry.rename_repository(&name("old"), &name("new/name"), "renamer").unwrap();
     assert_eq!((scene.tag("new/name", "v1"), scene.tag("old", "v1")), (Some(index), None));
     assert!(scene.is_linked("new/name", digest(b"amd64")));
     assert_eq!(scene.undelete("new/name", "v2").unwrap().manifests, 1);
@@ -24,9 +24,9 @@ fn a_renamed_repository_has_everything_it_had() {
         scene.registry.tag_history(&name("new/name"), &"v1".parse().unwrap(), None, 9).unwrap();
     assert_eq!(changes.len(), 1);
     scene.push_image("other", "v1", &[b"layer"]);
-    let taken = scene.registry.rename_repository(&name("new/name"), &name("other"));
+    let taken = scene.registry.rename_repository(&name("new/name"), &name("other"), "renamer");
     assert!(matches!(taken, Err(Error::RepositoryExists(_))));
-    let unknown = scene.registry.rename_repository(&name("old"), &name("older"));
+    let unknown = scene.registry.rename_repository(&name("old"), &name("older"), "renamer");
     assert!(matches!(unknown, Err(Error::RepositoryUnknown(_))));
 }
 
@@ -40,7 +40,10 @@ fn a_deleted_repository_is_gone_at_once_and_comes_back_whole() {
     let index = scene.push_index("app", "all", &images).unwrap();
     scene.registry.delete_repository(&name("app"), "deleter").unwrap();
     assert!(!scene.is_visible("app", index) && !scene.is_linked("app", digest(&[0])));
-    assert!(!scene.registry.mount_blob(&name("thief"), digest(&[0]), None).unwrap(), "no name leads to it");
+    assert!(
+        !scene.registry.mount_blob(&name("thief"), digest(&[0]), None, "mounter").unwrap(),
+        "no name leads to it"
+    );
     assert_eq!(scene.registry.verify(true).unwrap().violations, []);
     // Some of it is taken out already, or all of it.
     for steps in [3, 100] {
@@ -150,15 +153,15 @@ fn a_name_with_something_behind_it_is_not_free() {
     let deleted = scene.push_image("taken", "v1", &[b"deleted"]);
     scene.delete("taken", deleted);
     scene.push_image("app", "v1", &[b"layer"]);
-    let upload = scene.registry.start_upload(&name("pushed"), Algorithm::Sha256, 0).unwrap();
+    let upload = scene.registry.start_upload(&name("pushed"), Algorithm::Sha256, 0, "anonymous").unwrap();
     for other in ["taken", "pushed"] {
-        let renamed = scene.registry.rename_repository(&name("app"), &name(other));
+        let renamed = scene.registry.rename_repository(&name("app"), &name(other), "renamer");
         assert!(matches!(renamed, Err(Error::RepositoryExists(_))), "{other}");
         let copied = scene.registry.copy_repository(&name("app"), &name(other), "copier");
         assert!(matches!(copied, Err(Error::RepositoryExists(_))), "{other}");
     }
     scene.registry.delete_repository(&name("pushed"), "deleter").unwrap();
-    let finished = scene.registry.finish_upload(upload, digest(b""));
+    let finished = scene.registry.finish_upload(upload, digest(b""), "pusher");
     assert!(matches!(finished, Err(Error::UploadUnknown(_))), "no name leads there");
     assert_eq!(scene.undelete("taken", "v1").unwrap().manifests, 1);
 }

@@ -2,7 +2,7 @@
 
 use super::super::changes::Changes;
 use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId, WriteRows};
-use super::snapshot::read_range;
+use super::snapshot::{read_range, read_range_back};
 use super::{definition, storage};
 use ::redb::{ReadableTable, Table, WriteTransaction};
 
@@ -59,6 +59,10 @@ impl ReadRows for GroupRows<'_> {
 
     fn range(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
         read_range(&self.tables[table.index()], range, limit)
+    }
+
+    fn range_back(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
+        read_range_back(&self.tables[table.index()], range, limit)
     }
 }
 

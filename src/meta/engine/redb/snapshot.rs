@@ -3,7 +3,7 @@
 use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId};
 use super::ledger::Ledger;
 use super::{definition, storage};
-use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use ::redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -80,6 +80,10 @@ impl ReadRows for RedbSnapshot {
         self.read(table, |rows| read_range(rows, range, limit))
     }
 
+    fn range_back(&self, table: TableId, range: &KeyRange, limit: Limit) -> Result<Vec<Row>, EngineError> {
+        self.read(table, |rows| read_range_back(rows, range, limit))
+    }
+
     fn is_lost(&self) -> bool {
         self.lost.get()
     }
@@ -94,11 +98,35 @@ pub fn read_range(
     if range.is_empty() {
         return Ok(Vec::new());
     }
-    let start = Bound::Included(range.start.as_slice());
+    gather(table.range::<&[u8]>(bounds(range)).map_err(storage)?, limit)
+}
+
+/// The last rows of `range`, the last first.
+pub fn read_range_back(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    range: &KeyRange,
+    limit: Limit,
+) -> Result<Vec<Row>, EngineError> {
+    if range.is_empty() {
+        return Ok(Vec::new());
+    }
+    gather(table.range::<&[u8]>(bounds(range)).map_err(storage)?.rev(), limit)
+}
+
+fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    (Bound::Included(range.start.as_slice()), end)
+}
+
+type Found<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+
+fn gather<'a>(
+    found: impl Iterator<Item = Result<Found<'a>, StorageError>>,
+    limit: Limit,
+) -> Result<Vec<Row>, EngineError> {
     let mut rows: Vec<Row> = Vec::new();
     let mut bytes = 0_usize;
-    for row in table.range::<&[u8]>((start, end)).map_err(storage)?.take(limit.rows) {
+    for row in found.take(limit.rows) {
         let (key, value) = row.map_err(storage)?;
         bytes = bytes.saturating_add(key.value().len() + value.value().len());
         if bytes > limit.bytes && !rows.is_empty() {
