@@ -2,6 +2,7 @@
 //! `htpasswd -B` writes. Empty lines and lines that begin with `#` are passed over.
 
 use super::password::{BCRYPT_COST_MAX, bcrypt_cost};
+use crate::oci::TAKEN_NAMES;
 use std::collections::{BTreeSet, HashMap};
 
 /// The longest name in bytes.
@@ -33,7 +34,7 @@ pub enum Fault {
     )]
     Name,
     /// The name means something else.
-    #[error("the names anonymous and users stand for something else in rules: choose another")]
+    #[error("the names {} stand for something else: choose another", TAKEN_NAMES.join(", "))]
     Taken,
     /// Another line has the name.
     #[error("the name stands in line {0} already: remove one of them")]
@@ -108,7 +109,7 @@ fn entry(text: &str) -> Result<(&str, &str), Fault> {
         return Err(Fault::Name);
     }
     // A name with `robot:` before it would end at the colon.
-    if ["anonymous", "users"].contains(&name) {
+    if TAKEN_NAMES.contains(&name) {
         return Err(Fault::Taken);
     }
     match bcrypt_cost(hash) {

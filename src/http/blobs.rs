@@ -4,7 +4,9 @@ use super::body;
 use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
+use super::manifests::concealed;
 use super::reply::{CONTENT_DIGEST, blocking, not_modified};
+use crate::auth::Action;
 use crate::oci::{Digest, RangeRequest, RepositoryName, resolve_range};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -72,7 +74,8 @@ fn answer(status: StatusCode, digest: Digest) -> HttpResponseBuilder {
 
 /// DELETE: takes the blob out of the repository.
 pub async fn delete(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
-    let (registry, actor) = (call.registry(), call.actor());
-    blocking(move || registry.delete_blob(&name, digest, actor)).await?;
+    let (registry, actor, may_pull) = (call.registry(), call.actor(), call.may(Action::Pull, &name));
+    let delete = move || registry.delete_blob(&name, digest, actor);
+    blocking(move || delete().map_err(|error| concealed(error, may_pull))).await?;
     Ok(HttpResponse::Accepted().finish())
 }

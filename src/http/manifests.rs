@@ -81,10 +81,13 @@ pub async fn put(
 }
 
 /// What is said to one who may write and not read: not what is there.
-fn concealed(error: Error, may_pull: bool) -> Error {
+pub fn concealed(error: Error, may_pull: bool) -> Error {
     match error {
         Error::ConditionFailed { repository, reference, .. } if !may_pull => {
             Error::ConditionFailed { repository, reference, present: None }
+        }
+        Error::InUse { repository, digest, .. } if !may_pull => {
+            Error::InUse { repository, digest, needed_by: Vec::new() }
         }
         error => error,
     }

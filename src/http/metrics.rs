@@ -168,6 +168,7 @@ pub async fn metrics(call: &Call) -> Result<HttpResponse, ApiError> {
     .await?;
     call.state.requests.expose(&mut page);
     call.state.limits.expose(&mut page);
+    call.state.login.expose(&mut page);
     if let Some(tls) = &call.state.tls {
         let help = "Until when the certificate is valid that clients are shown.";
         let not_after = tls.not_after().as_second();

@@ -7,7 +7,7 @@ use std::fmt;
 pub const USER_NAME_MAX_BYTES: usize = 64;
 
 /// Names that stand for something else in rules and histories.
-const TAKEN: [&str; 3] = ["anonymous", "users", "robot"];
+pub const TAKEN_NAMES: [&str; 6] = ["anonymous", "users", "robot", "local", "rule", "collector"];
 
 /// The string is not a name. It is not repeated: it may hold anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum UserNameError {
     )]
     Malformed,
     /// A name that means something else.
-    #[error("anonymous, users and robot stand for something else in rules: choose another name")]
+    #[error("{} stand for something else in rules and histories: choose another name", TAKEN_NAMES.join(", "))]
     Taken,
 }
 
@@ -39,7 +39,7 @@ impl UserName {
                     && rest.iter().all(|&byte| word(byte) || b"._@-".contains(&byte)) => {}
             _ => return Err(UserNameError::Malformed),
         }
-        if TAKEN.contains(&name) { Err(UserNameError::Taken) } else { Ok(Self(name.to_owned())) }
+        if TAKEN_NAMES.contains(&name) { Err(UserNameError::Taken) } else { Ok(Self(name.to_owned())) }
     }
 
     /// The name as it was written.
@@ -94,7 +94,7 @@ mod tests {
         {
             assert_eq!(UserName::parse(name), Err(UserNameError::Malformed), "{name:?}");
         }
-        for name in ["anonymous", "users", "robot"] {
+        for name in TAKEN_NAMES {
             assert_eq!(UserName::parse(name), Err(UserNameError::Taken), "{name}");
         }
     }

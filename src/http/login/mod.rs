@@ -16,6 +16,7 @@ use crate::auth::password::{self, Decoys};
 use crate::auth::scope::{self, Grant};
 use crate::auth::{Action, Actions, Principal, Robot, secret};
 use crate::config::{Settings, WatchedFile};
+use crate::meters::{Counter, Exposition, Kind};
 use crate::oci::{Hidden, RepositoryName};
 use crate::registry::{Book, Registry};
 use actix_web::http::header::{self, HeaderMap};
@@ -97,11 +98,25 @@ struct Stored {
     is_disabled: bool,
 }
 
+/// What became of logins since the start.
+#[derive(Default)]
+struct Outcomes {
+    /// Passwords and secrets that were wrong.
+    wrong: Counter,
+    /// Those that were not looked at, since there had been too many.
+    later: Counter,
+    /// Passwords that were checked.
+    checked: Counter,
+    /// Tokens that were handed out.
+    tokens: Counter,
+}
+
 /// Finds out who calls.
 pub struct Login {
     passwords: Passwords,
     failures: Failures,
     verified: VerifiedTokens,
+    outcomes: Outcomes,
     decoys: Arc<Decoys>,
     htpasswd: RwLock<Option<Arc<WatchedFile<Htpasswd>>>>,
 }
@@ -115,6 +130,7 @@ impl Login {
             passwords,
             failures: Failures::default(),
             verified: VerifiedTokens::default(),
+            outcomes: Outcomes::default(),
             decoys: Arc::default(),
             htpasswd: RwLock::new(users.map(Arc::new)),
         })
@@ -192,6 +208,7 @@ impl Login {
             return Ok(Principal::User(name.to_owned()));
         }
         self.expect_turn(address, settings)?;
+        self.outcomes.checked.add(1);
         let verdict = match &stored {
             Some(stored) => {
                 let (hash, password) = (stored.hash.clone(), Hidden::new(password.to_owned()));
@@ -201,7 +218,10 @@ impl Login {
             None => self.waste(registry, name, password).await,
         };
         match (verdict, stored) {
-            (Verdict::Busy, _) => Err(Refusal::Later(Duration::from_secs(1))),
+            (Verdict::Busy, _) => {
+                self.outcomes.later.add(1);
+                Err(Refusal::Later(Duration::from_secs(1)))
+            }
             (Verdict::Right, Some(stored)) if !stored.is_disabled => {
                 // It may have been changed while it was checked: then what was found out is of no use.
                 let now = self.stored(&registry.accounts(), name);
@@ -312,17 +332,36 @@ impl Login {
 
     /// Signs a token. None: there is no key, which is made before the first token.
     pub fn sign(&self, book: &Book, claims: &Claims) -> Option<String> {
+        self.outcomes.tokens.add(1);
         self.verified.keyring(book).sign(claims)
     }
 
+    /// Writes what became of logins.
+    pub fn expose(&self, page: &mut Exposition) {
+        let Outcomes { wrong, later, checked, tokens } = &self.outcomes;
+        let name = "wharfinger_logins_failed_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "Logins that were wrong, or not looked at since there were too many.",
+        );
+        page.sample(name, &[("reason", "wrong")], wrong.get());
+        page.sample(name, &[("reason", "too_many")], later.get());
+        let help = "Passwords that were checked; those that were found right a short time ago are not.";
+        page.counter("wharfinger_password_checks_total", help, checked.get());
+        page.counter("wharfinger_tokens_signed_total", "Bearer tokens that were handed out.", tokens.get());
+    }
+
     fn expect_turn(&self, address: Option<IpAddr>, settings: &Settings) -> Result<(), Refusal> {
-        let wait = self.failures.wait(address, settings, Instant::now());
-        wait.map_or(Ok(()), |wait| Err(Refusal::Later(wait)))
+        let Some(wait) = self.failures.wait(address, settings, Instant::now()) else { return Ok(()) };
+        self.outcomes.later.add(1);
+        Err(Refusal::Later(wait))
     }
 
     async fn failed(&self, address: Option<IpAddr>, settings: &Settings) -> Result<Principal, Refusal> {
         // Also where what was wrong costs nothing to check, there is an end to it.
         self.expect_turn(address, settings)?;
+        self.outcomes.wrong.add(1);
         let delay = self.failures.note(address, settings, Instant::now());
         tokio::time::sleep(delay).await;
         Err(Refusal::Wrong)
