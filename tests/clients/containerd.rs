@@ -23,14 +23,14 @@ steps! {
 }
 
 /// A daemon with folders and a socket of its own.
-struct Containerd {
+pub struct Containerd {
     /// Goes before the folder that it writes to, which is the scene's.
     _daemon: Daemon,
     folder: PathBuf,
 }
 
 impl Containerd {
-    fn start(scene: &Scene) -> Result<Containerd, Box<dyn Error>> {
+    pub fn start(scene: &Scene) -> Result<Containerd, Box<dyn Error>> {
         let folder = scene.folder("containerd")?;
         let at = |name: &str| text(&folder.join(name)).to_owned();
         // Without the plugin for Kubernetes, and without the one that makes /opt/containerd.
@@ -51,7 +51,7 @@ impl Containerd {
         Ok(Containerd { _daemon: daemon, folder })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tools::command("ctr");
         command.arg("--address").arg(self.folder.join("socket")).args(["--namespace", "test", "images"]);
         command.args(arguments).env("CONTAINERD_SNAPSHOTTER", "native");

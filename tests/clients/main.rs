@@ -20,6 +20,7 @@ mod cosign;
 mod crane;
 mod docker;
 mod helm;
+mod logins;
 mod moving;
 mod nginx;
 mod oras;
