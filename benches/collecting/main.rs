@@ -9,12 +9,14 @@ mod probe;
 #[path = "../uploads/server.rs"]
 #[expect(dead_code, reason = "the other bench uses the rest of it")]
 mod server;
+mod times;
 
-use probe::{Probe, Times};
+use probe::Probe;
 use server::Server;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use times::Times;
 
 /// How long the server is left alone to see what that costs.
 const IDLE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use super::build::REPOSITORY;
 use super::server::Server;
+use super::times::Times;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -37,25 +38,7 @@ impl Probe {
     pub fn stop(self) -> Times {
         self.stop.store(true, Ordering::Relaxed);
         let times = self.clients.into_iter().flat_map(|client| client.join().expect("no client panics"));
-        let mut times: Vec<_> = times.collect();
-        times.sort();
-        Times(times)
-    }
-}
-
-/// How long requests took.
-pub struct Times(Vec<Duration>);
-
-impl Times {
-    /// How many there were.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// What so many percent of them did not exceed.
-    pub fn at(&self, percent: usize) -> Duration {
-        let index = self.0.len() * percent / 100;
-        self.0[index.min(self.0.len() - 1)]
+        Times::of(times.collect())
     }
 }
 

@@ -193,6 +193,9 @@ settings! {
     Live failed_logins_secs: 1, 60, DAY_SECS;
     /// Milliseconds that the answer to a wrong login waits at most: each one of an address waits longer.
     Live failed_login_delay_max_ms: 0, 2000, 60_000;
+    /// Answers to wrong logins that may wait so at a time; of more, each is asked at once to try again. At
+    /// most a quarter of `requests_in_flight_max` counts.
+    Live delayed_logins_max: 0, 256, 1_000_000;
     /// Bytes that a request for a token may have.
     Live token_request_max_bytes: KIB, 64 * KIB, MIB;
     /// Seconds for which a Bearer token is accepted after it was handed out.

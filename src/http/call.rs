@@ -13,7 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A request whose path and query are read.
 pub struct Call {
@@ -39,7 +39,8 @@ pub struct Call {
 struct MayPull {
     policy: Arc<Policy>,
     principal: Principal,
-    seeing: Seeing,
+    /// Where lists have to look, made when one asks: most requests are no lists.
+    seeing: OnceLock<Seeing>,
     /// What the caller's token is for, where that is asked, too.
     caller: Option<Caller>,
 }
@@ -51,7 +52,8 @@ impl Sight for MayPull {
     }
 
     fn seek(&self, from: &str) -> Option<String> {
-        self.seeing.seek(from).map(str::to_owned)
+        let seeing = self.seeing.get_or_init(|| self.policy.may_see(&self.principal));
+        seeing.seek(from).map(str::to_owned)
     }
 }
 
@@ -77,8 +79,8 @@ impl Call {
 
     fn view_by(&self, caller: Option<Caller>) -> View {
         let (policy, principal) = (Arc::clone(&self.policy), self.caller.principal.clone());
-        let seeing = policy.may_see(&principal);
-        View::new(self.registry(), Arc::new(MayPull { policy, principal, seeing, caller }))
+        let sight = MayPull { policy, principal, seeing: OnceLock::new(), caller };
+        View::new(self.registry(), Arc::new(sight))
     }
 
     /// Whether the caller may do something to a repository.

@@ -250,6 +250,27 @@ fn after_wrong_logins_nothing_is_checked_for_a_while_but_who_is_in_stays_in() {
 }
 
 #[test]
+fn wrong_logins_that_may_not_wait_are_answered_at_once_and_count_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let server = builder_with(folder.path(), USERS_ALL)
+        .env("WHARFINGER_DELAYED_LOGINS_MAX", "0")
+        .env("WHARFINGER_FAILED_LOGINS_MAX", "2")
+        .start();
+    let guess = |password: &str| server.client().with_password("bob", password).get("/v2/");
+    guess(PASSWORD).expect_status(200);
+    let warm = Warm::up(&server.client(), "alice", PASSWORD);
+    for number in 0..2 {
+        let refused = guess(&format!("guess {number}"));
+        refused.expect_error(429, "TOOMANYREQUESTS").expect_header("retry-after", "1");
+    }
+    let refused = guess("another guess").expect_error(429, "TOOMANYREQUESTS");
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((2..=60).contains(&wait), "nothing more is checked from there, not for {wait} s");
+    guess(PASSWORD).expect_status(200);
+    warm.assert_status(200, 404);
+}
+
+#[test]
 fn an_upload_outlives_its_token_and_belongs_to_who_began_it() {
     let folder = TempDir::new().unwrap();
     let server = builder_with(folder.path(), USERS_ALL).env("WHARFINGER_TOKEN_LIFE_SECS", "1").start();

@@ -4,6 +4,7 @@
 use crate::config::Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,31 @@ impl Failures {
     }
 }
 
+/// The answers that wait because they are to wrong logins. Each is a request that is worked on, and those of
+/// other callers must find room beside them.
+#[derive(Debug, Default)]
+pub struct Delayed(AtomicU64);
+
+/// An answer that waits, until it is dropped: also when its caller went away.
+pub struct Waiting<'a>(&'a AtomicU64);
+
+impl Delayed {
+    /// Lets one more wait, unless there are too many.
+    pub fn begin(&self, settings: &Settings) -> Option<Waiting<'_>> {
+        // A quarter, so that the other requests keep most of their room.
+        let max = settings.delayed_logins_max.min(settings.requests_in_flight_max / 4);
+        let one_more = |count: u64| (count < max).then_some(count + 1);
+        let begun = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        begun.ok().map(|_| Waiting(&self.0))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Whom an address belongs to: whoever has one of IPv6 has the 2^64 of its network, too.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -87,6 +113,24 @@ mod tests {
         assert_eq!(failures.wait(one, &settings, now + window), None, "later");
         assert_eq!(failures.note(one, &settings, now + window).as_millis(), 50, "it begins anew");
         assert_eq!(failures.wait(None, &settings, now), None);
+    }
+
+    #[test]
+    fn few_answers_wait_at_a_time() {
+        let settings = Settings { delayed_logins_max: 2, ..Settings::default() };
+        let delayed = Delayed::default();
+        let first = delayed.begin(&settings);
+        let second = delayed.begin(&settings);
+        assert!(first.is_some() && second.is_some() && delayed.begin(&settings).is_none());
+        drop(first);
+        assert!(delayed.begin(&settings).is_some(), "its room is free again");
+        // `second` is still there: no more than a quarter of the requests, whatever the setting says.
+        let few = Settings { requests_in_flight_max: 4, ..settings.clone() };
+        assert!(delayed.begin(&few).is_none());
+        drop(second);
+        assert!(delayed.begin(&few).is_some());
+        let none = Settings { requests_in_flight_max: 3, ..settings };
+        assert!(delayed.begin(&none).is_none());
     }
 
     #[test]

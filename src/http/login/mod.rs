@@ -20,7 +20,7 @@ use crate::meters::{Counter, Exposition, Kind};
 use crate::oci::{Hidden, RepositoryName};
 use crate::registry::{Book, Registry};
 use actix_web::http::header::{self, HeaderMap};
-use failures::Failures;
+use failures::{Delayed, Failures};
 use passwords::{Passwords, Verdict};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
@@ -115,6 +115,7 @@ struct Outcomes {
 pub struct Login {
     passwords: Passwords,
     failures: Failures,
+    delayed: Delayed,
     verified: VerifiedTokens,
     outcomes: Outcomes,
     decoys: Arc<Decoys>,
@@ -129,6 +130,7 @@ impl Login {
         Ok(Self {
             passwords,
             failures: Failures::default(),
+            delayed: Delayed::default(),
             verified: VerifiedTokens::default(),
             outcomes: Outcomes::default(),
             decoys: Arc::default(),
@@ -363,6 +365,8 @@ impl Login {
         self.expect_turn(address, settings)?;
         self.outcomes.wrong.add(1);
         let delay = self.failures.note(address, settings, Instant::now());
+        // Where too many wait, this one is told so at once. It was counted, so it is no way to more tries.
+        let _waiting = self.delayed.begin(settings).ok_or(Refusal::Later(Duration::from_secs(1)))?;
         tokio::time::sleep(delay).await;
         Err(Refusal::Wrong)
     }
