@@ -37,7 +37,7 @@ impl fmt::Debug for Credentials {
 pub struct Unreadable;
 
 impl Credentials {
-    /// Reads the header's value. Docker sends an empty name or password for none at all.
+    /// Reads the header's value.
     pub fn parse(value: &str) -> Result<Self, Unreadable> {
         if value.len() > AUTHORIZATION_MAX_BYTES {
             return Err(Unreadable);

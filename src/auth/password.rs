@@ -45,6 +45,12 @@ pub enum PasswordError {
     /// A character that HTTP's Basic authentication does not carry (RFC 7617, section 2).
     #[error("a password has no control characters, such as tabs: choose another one")]
     Control,
+    /// It would be taken for something else.
+    #[error(
+        "what begins with {} is taken for a robot's secret: choose another password",
+        super::secret::PREFIX
+    )]
+    Secret,
 }
 
 /// Whether a password may be a new one.
@@ -54,6 +60,9 @@ pub fn check(password: &str) -> Result<(), PasswordError> {
     }
     if password.len() > PASSWORD_MAX_BYTES {
         return Err(PasswordError::Long);
+    }
+    if password.starts_with(super::secret::PREFIX) {
+        return Err(PasswordError::Secret);
     }
     if password.chars().count() < PASSWORD_MIN_CHARACTERS {
         return Err(PasswordError::Short);
@@ -182,6 +191,7 @@ mod tests {
             (&"a".repeat(256), Ok(())),
             (&"a".repeat(257), Err(PasswordError::Long)),
             ("1234567\t8", Err(PasswordError::Control)),
+            ("wfr_12345", Err(PasswordError::Secret)),
         ] {
             assert_eq!(check(password), expected, "{password:?}");
         }

@@ -124,7 +124,8 @@ impl Policy {
     /// What the configuration says. A refusal is in words for the one who wrote it.
     pub fn of(config: &Config) -> Result<Self, String> {
         if !says_something(config) {
-            return if config.listen.ip().is_loopback() {
+            let is_behind_a_proxy = config.public_url.is_some() || !config.trusted_proxies.is_empty();
+            return if config.listen.ip().is_loopback() && !is_behind_a_proxy {
                 Ok(Self::everything())
             } else {
                 Err(unsaid(config))
@@ -155,6 +156,12 @@ impl Policy {
         }
         let names_the_caller = entries.iter().any(|entry| entry.pattern.names_the_caller());
         Self { is_unsaid: false, entries, names_the_caller }
+    }
+
+    /// Whether nothing is said of access, so that everybody may do everything.
+    #[must_use]
+    pub const fn is_unsaid(&self) -> bool {
+        self.is_unsaid
     }
 
     /// Whether nobody needs credentials for anything: what there is to be done, a caller without any may do.
@@ -320,11 +327,15 @@ fn says_something(config: &Config) -> bool {
 }
 
 fn unsaid(config: &Config) -> String {
+    let how = if config.listen.ip().is_loopback() {
+        "a proxy (public_url, trusted_proxies)".to_owned()
+    } else {
+        format!("listening on {}", config.listen)
+    };
     format!(
-        "listening on {} would open the registry to others, and nothing says what they may do. Say it with \
+        "{how} would open the registry to others, and nothing says what they may do. Say it with \
          --anonymous pull,push,delete (or fewer), with WHARFINGER_ANONYMOUS, or with an [[access]] rule in \
-         the configuration that names users; or listen on 127.0.0.1",
-        config.listen
+         the configuration that names users; or listen on 127.0.0.1"
     )
 }
 

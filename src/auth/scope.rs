@@ -44,15 +44,15 @@ pub struct Grant {
 }
 
 impl Scopes {
-    /// Reads scopes: each text may hold several with spaces between them, and what is said of one repository
+    /// Reads scopes: each text may hold several with blanks between them, which some clients write as a plus, and what is said of one repository
     /// in several places is joined. What is of another kind than ours is passed over.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ScopeError> {
         let mut scopes = Self::default();
-        for text in texts.into_iter().flat_map(|text| text.split([' ', '\t'])).filter(|text| !text.is_empty())
+        for text in
+            texts.into_iter().flat_map(|text| text.split([' ', '\t', '+'])).filter(|text| !text.is_empty())
         {
             let malformed = || ScopeError::Form(text.chars().take(300).collect());
             let (kind, rest) = text.split_once(':').ok_or_else(malformed)?;
-            // A name may hold a colon: that of a host's port.
             let (name, actions) = rest.rsplit_once(':').ok_or_else(malformed)?;
             // `repository(plugin)` is a repository like others.
             match kind.split('(').next() {
@@ -147,6 +147,7 @@ mod tests {
         let joined = parsed(&["repository:a/b:pull,push repository:c:pull"]);
         assert_eq!(parsed(&["repository:a/b:push", "repository:c:pull", "repository:a/b:pull"]), joined);
         assert_eq!(parsed(&["repository:a/b:pull,push", "repository:c:pull", "repository:a/b:pull"]), joined);
+        assert_eq!(parsed(&["repository:a/b:pull,push+repository:c:pull"]), joined);
         assert_eq!(parsed(&[""]), Scopes::default());
         assert!(parsed(&["registry:catalog:*"]).catalog);
         assert_eq!(parsed(&["repository(plugin):a:pull"]), parsed(&["repository:a:pull"]));

@@ -21,6 +21,12 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
     let next: Config = read.reloaded_over(&running);
     // Judged by the address that is listened on, not by one that the file may name for the next start.
     let policy = Policy::of(&next)?;
+    // An empty file by mistake would open a registry that was closed.
+    if policy.is_unsaid() && !state.policy().is_unsaid() {
+        return Err("nothing says any more who may do what; to open the registry to all on this machine, \
+                    start it anew"
+            .to_owned());
+    }
     let users = htpasswd::open(&next)?;
     state.login.set_htpasswd(users);
     state.set_policy(policy);

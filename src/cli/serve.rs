@@ -4,7 +4,7 @@ use super::background::Background;
 use super::reload::reload;
 use super::{DataArguments, config, control, htpasswd, open_files, open_store, reachable, wrong_use};
 use crate::auth::{Action, Policy, Principal};
-use crate::config::{Config, Inputs, Source};
+use crate::config::{Challenge, Config, Inputs, Source};
 use crate::http::login::Login;
 use crate::http::state::{Audience, State};
 use crate::http::tls::Tls;
@@ -103,9 +103,26 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
         htpasswd::warn_of_names_in_both(users.path(), &users.get(), &registry.accounts());
     }
     let config = registry.config();
+    warn_of_access(&config, &policy, &registry);
     let login = Login::start(&config.settings, users)?;
     let (registry, tls) = (Arc::new(registry), tls.map(Arc::new));
     Ok(Prepared { listener, watched, registry, policy, login, tls, config })
+}
+
+/// Says what is allowed and yet is probably not meant.
+fn warn_of_access(config: &Config, policy: &Policy, registry: &Registry) {
+    if policy.is_unsaid() && registry.accounts().has_users() {
+        log::warn!(
+            "there are users, and nothing says who may do what: everybody on this machine may do everything; \
+             say it with [[access]] rules"
+        );
+    }
+    if config.challenge == Challenge::Basic && policy.names_users() && policy.anonymous_may_anything() {
+        log::warn!(
+            "challenge=basic: docker pulls nothing without an account, though rules allow it to everybody; \
+             with challenge=bearer it does"
+        );
+    }
 }
 
 fn listen_refusal(config: &Config, key: &str, address: SocketAddr, error: &std::io::Error) -> String {

@@ -181,14 +181,19 @@ settings! {
     Restart password_threads: 0, 0, 64;
     /// Passwords that may wait to be checked; who comes when there are more is asked to try again.
     Restart password_queue_max: 1, 64, 10_000;
-    /// Seconds for which a password that was found right is not checked again. One that is changed counts at
-    /// once.
+    /// Seconds for which a password that was found right is not checked again after it was used last. One that
+    /// is changed counts at once.
     Live password_cache_secs: 0, 60, 3600;
     /// Passwords that are remembered so.
     Live password_cache_max: 0, 10_000, 1_000_000;
-    /// Wrong logins of one address after which nothing more from there is checked until
+    /// Wrong logins with one name from one address after which nothing more of that is checked until
     /// `failed_logins_secs` are over.
     Live failed_logins_max: 1, 20, 1_000_000;
+    /// Wrong logins with any names from one address after which nothing more from there is checked; what is
+    /// less than `failed_logins_max` counts as that.
+    Live failed_logins_of_address_max: 1, 200, 1_000_000;
+    /// Passwords of one address that may be checked or wait for it at a time.
+    Live password_checks_of_address_max: 1, 32, 10_000;
     /// Seconds for which wrong logins are counted.
     Live failed_logins_secs: 1, 60, DAY_SECS;
     /// Milliseconds that the answer to a wrong login waits at most: each one of an address waits longer.

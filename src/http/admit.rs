@@ -2,12 +2,12 @@
 //! and what its head says that cannot be served.
 
 use super::error::{ApiError, Code};
-use super::login::{Caller, Refusal};
+use super::login::{Caller, Login, Refusal};
 use super::origin::Origin;
 use super::query::Query;
 use super::rights::{Methods, Question, Right, methods, right};
 use super::route::{self, Route};
-use super::state::State;
+use super::state::{Audience, State};
 use crate::auth::Policy;
 use crate::registry::Error;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
@@ -28,6 +28,8 @@ pub struct Head<'a> {
     pub headers: &'a HeaderMap,
     /// From where it comes.
     pub origin: &'a Origin,
+    /// Whom the listener is for.
+    pub audience: Audience,
 }
 
 /// A request that may be served.
@@ -40,11 +42,13 @@ pub struct Admitted {
     pub caller: Caller,
     /// What the caller may, by the rules at this moment.
     pub policy: Arc<Policy>,
+    /// Whether nobody has credentials that would make a difference.
+    pub asks_nobody: bool,
 }
 
 /// Reads the head of a request, and refuses what can be refused by that alone.
 pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> {
-    let Head { method, uri, headers, origin } = head;
+    let Head { method, uri, headers, origin, audience } = head;
     let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_MAX_BYTES {
         let message = format!("the URI has {uri_bytes} bytes: expected at most {URI_MAX_BYTES}");
@@ -54,18 +58,24 @@ pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> 
         let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
     };
+    if audience == Audience::Watchers && !route.is_for_watchers() {
+        let message = "here are only /metrics, /livez and /readyz; the registry listens elsewhere";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, message));
+    }
     let query = Query::parse(uri.query().unwrap_or_default())?;
     let (config, policy) = (state.registry.config(), state.policy());
+    let asks_nobody = !policy.names_users() && !state.login.knows_anybody(&state.registry);
     // Browsers ask it beforehand, without credentials.
     if method == Method::OPTIONS {
-        return Ok(Admitted { route, query, caller: Caller::anonymous(), policy });
+        return Ok(Admitted { route, query, caller: Caller::anonymous(), policy, asks_nobody });
     }
     let methods = methods(&route);
     let action = methods.iter().find(|(known, _)| known == method).map(|&(_, action)| action);
     let action = action.ok_or_else(|| method_not_allowed(methods, method))?;
-    let right = right(&route, action);
-    let asks_nobody = !policy.names_users() && !state.login.knows_anybody(&state.registry);
-    let caller = if right == Right::Nothing || asks_nobody {
+    // Whoever reaches the listener for watchers is one.
+    let right = if audience == Audience::Watchers { Right::Nothing } else { right(&route, action) };
+    let is_stranger = asks_nobody && !Login::are_ours(headers);
+    let caller = if right == Right::Nothing || is_stranger {
         Ok(Caller::anonymous())
     } else {
         caller_of(state, &route, headers, origin).await
@@ -82,7 +92,7 @@ pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> 
         refuse_large_manifest(headers, config.settings.manifest_max_bytes)?;
     }
     let caller = caller.unwrap_or(anonymous);
-    Ok(Admitted { route, query, caller, policy })
+    Ok(Admitted { route, query, caller, policy, asks_nobody })
 }
 
 /// Who makes the request.

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How much of a path and its query a line of the log has. No name or digest is so long.
+const LOGGED_PATH_MAX_BYTES: usize = 1024;
 /// The longest host and port that are sent back.
 const HOST_MAX_BYTES: usize = 255;
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -69,9 +71,12 @@ pub async fn expect(
 ) -> Result<(), HttpResponse> {
     let (method, uri, headers) = (request.method(), request.uri(), &request.head().headers);
     let origin = state.origin(audience, request.peer_addr(), uri, headers);
-    let Err(error) = admit(&state, Head { method, uri, headers, origin: &origin }).await else {
-        return Ok(());
+    let head = Head { method, uri, headers, origin: &origin, audience };
+    let admitted = match state.begin(uri) {
+        Ok(_in_flight) => admit(&state, head).await.map(drop),
+        Err(error) => Err(error),
     };
+    let Err(error) = admitted else { return Ok(()) };
     let who = Principal::Anonymous.name();
     let about = About { id: state.next_id(), who, method, uri, origin: &origin, began: Instant::now() };
     let mut response = finish(&state, Err(error), &about);
@@ -113,6 +118,8 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
     let level = if is_probe { log::Level::Debug } else { log::Level::Info };
     let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
+    // A request for a token may name a hundred repositories.
+    let path = path.get(..LOGGED_PATH_MAX_BYTES).unwrap_or(path);
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) => bytes,
         BodySize::None | BodySize::Stream => 0,
@@ -121,7 +128,7 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     log::log!(
         level,
         peer:% = origin, who:%, method:%, path:%, status, ms, request_id:% = id, bytes;
-        "{origin} {who} {method} {uri} {status} {ms} ms, request {id}{why}"
+        "{origin} {who} {method} {path} {status} {ms} ms, request {id}{why}"
     );
     response
 }
@@ -134,13 +141,9 @@ async fn dispatch(
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let About { method, uri, origin, .. } = *about;
-    let admitted = admit(&state, Head { method, uri, headers: request.headers(), origin }).await?;
-    let Admitted { route, query, caller, policy } = admitted;
+    let admitted = admit(&state, Head { method, uri, headers: request.headers(), origin, audience }).await?;
+    let Admitted { route, query, caller, policy, asks_nobody } = admitted;
     about.who = shown(&caller.principal);
-    if audience == Audience::Watchers && !route.is_for_watchers() {
-        let message = "here are only /metrics, /livez and /readyz; the registry listens elsewhere";
-        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, message));
-    }
     let methods = methods(&route);
     if *method == Method::OPTIONS {
         let allow = allowed(methods, None);
@@ -148,7 +151,7 @@ async fn dispatch(
     }
     let namespace = namespace(&query, method);
     let (request, origin, id) = (request.clone(), origin.clone(), about.id.clone());
-    let call = Call { state, request, query, audience, caller, policy, origin, id };
+    let call = Call { state, request, query, audience, caller, policy, asks_nobody, origin, id };
     let mut response = handle(&call, route, method, body).await.map_err(|error| {
         // The end-point has the method, and what stands there now does not allow it.
         let is_refused = error.refuses_method();

@@ -29,6 +29,8 @@ pub struct Call {
     pub caller: Caller,
     /// What the caller may.
     pub policy: Arc<Policy>,
+    /// Whether nobody has credentials that would make a difference.
+    pub asks_nobody: bool,
     /// From where the request comes.
     pub origin: Origin,
     /// The id that the request is answered and logged with.

@@ -5,6 +5,7 @@ use super::error::{ApiError, Code};
 use super::origin::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO};
 use super::query::next_link;
 use super::reply::blocking;
+use super::rights::Question;
 use crate::oci::{RepositoryName, Tag};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -92,9 +93,18 @@ fn expect_user(call: &Call) -> Result<(), ApiError> {
     if call.policy.is_open() { expect_local(call) } else { Ok(()) }
 }
 
-/// Where everybody may do everything, what is for those who run the registry is for this machine alone.
+/// What is for those who run the registry: where nobody can be told from others, for this machine alone.
 pub fn expect_ruler(call: &Call) -> Result<(), ApiError> {
-    if call.policy.is_open() || !call.rules_registry() { expect_local(call) } else { Ok(()) }
+    if call.policy.is_open() || call.asks_nobody {
+        return expect_local(call);
+    }
+    if call.rules_registry() {
+        return Ok(());
+    }
+    let config = call.state.registry.config();
+    let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
+    let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
+    Err(question.refuse_ruling())
 }
 
 /// What is for this machine alone is not for whoever asks through a proxy on it, nor for a page in a browser

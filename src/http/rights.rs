@@ -29,7 +29,8 @@ pub enum Right<'a> {
     ToHaveLoggedIn,
     /// An action on a repository.
     On(&'a RepositoryName, Action),
-    /// To run the registry, or to be on its machine while nobody else may call.
+    /// To run the registry: `admin` on `**`; or, where everybody may do everything, to be on its machine. The
+    /// handlers ask it, since it depends on the connection as well.
     ToRunIt,
 }
 
@@ -188,6 +189,20 @@ impl Question<'_> {
     fn denied_all(&self) -> ApiError {
         let message =
             format!("{} may do nothing here; the [[access]] rules say who may", self.caller.principal);
+        ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message)
+    }
+
+    /// What those are told who do not run the registry.
+    #[must_use]
+    pub fn refuse_ruling(&self) -> ApiError {
+        if self.caller.principal == Principal::Anonymous || self.caller.is_scoped() {
+            return self.login_needed(None, self.caller.is_scoped().then_some("insufficient_scope"));
+        }
+        let message = format!(
+            "{} may not see this; it takes admin on all repositories (\"**\"), with a password or a robot's \
+             token",
+            self.caller.principal
+        );
         ApiError::new(StatusCode::FORBIDDEN, Code::Denied, &message)
     }
 

@@ -6,7 +6,7 @@ use super::login::Login;
 use super::metrics::Requests;
 use super::origin::Origin;
 use super::probes::Readiness;
-use super::route;
+use super::route::{self, Route};
 use super::tls::Tls;
 use crate::auth::Policy;
 use crate::registry::Registry;
@@ -101,7 +101,11 @@ impl State {
 
     /// Begins a request, unless too many are worked on.
     pub fn begin(&self, uri: &Uri) -> Result<Option<InFlight>, ApiError> {
-        if route::parse(uri.path()).ok().flatten().is_some_and(|route| route.is_for_watchers()) {
+        if route::parse(uri.path())
+            .ok()
+            .flatten()
+            .is_some_and(|route| matches!(route, Route::Live | Route::Ready))
+        {
             return Ok(None);
         }
         let max = self.registry.config().settings.requests_in_flight_max;

@@ -8,7 +8,7 @@
 use super::body;
 use super::call::Call;
 use super::error::{ApiError, Code};
-use super::login::{Caller, Refusal};
+use super::login::{Caller, Holder, Refusal};
 use super::query::Query;
 use super::reply::blocking;
 use super::rights::{Question, Right};
@@ -24,7 +24,7 @@ use serde_json::json;
 
 /// What a client asks for, by GET or by POST.
 struct Asked {
-    principal: Principal,
+    caller: Caller,
     scopes: Scopes,
     /// Whether it wants a token to get others with.
     wants_refresh: bool,
@@ -41,7 +41,7 @@ pub async fn token(call: &Call, body: &mut Payload) -> Result<HttpResponse, ApiE
     } else {
         asked_by_get(call).await?
     };
-    if asked.principal == Principal::Anonymous && !call.policy.anonymous_may_anything() {
+    if asked.caller.principal == Principal::Anonymous && !call.policy.anonymous_may_anything() {
         let message = "log in with name and password: nobody gets a token here without";
         return Err(unauthorized(message));
     }
@@ -62,7 +62,7 @@ async fn asked_by_get(call: &Call) -> Result<Asked, ApiError> {
     }
     expect_service(call.query.get("service"))?;
     Ok(Asked {
-        principal: caller.principal,
+        caller,
         scopes: scopes(call.query.get_all("scope"))?,
         wants_refresh: call.query.get("offline_token") == Some("true"),
         refresh: None,
@@ -82,7 +82,7 @@ async fn asked_by_post(call: &Call, body: &mut Payload) -> Result<Asked, ApiErro
     };
     expect_service(form.get("service"))?;
     let (login, registry) = (&call.state.login, &call.state.registry);
-    let (principal, refresh) = match need("grant_type")? {
+    let (caller, refresh) = match need("grant_type")? {
         "password" => {
             let (name, password) = (need("username")?, need("password")?);
             let found = login.by_password(registry, name, password, call.origin.address).await;
@@ -98,7 +98,7 @@ async fn asked_by_post(call: &Call, body: &mut Payload) -> Result<Asked, ApiErro
         }
     };
     Ok(Asked {
-        principal: principal.map_err(|refusal| refused(call, refusal))?,
+        caller: caller.map_err(|refusal| refused(call, refusal))?,
         scopes: scopes(form.get_all("scope"))?,
         wants_refresh: form.get("access_type") == Some("offline"),
         refresh,
@@ -127,19 +127,17 @@ async fn answer(call: &Call, asked: Asked) -> Result<HttpResponse, ApiError> {
     blocking(move || registry.ensure_signing_key()).await?;
     let (registry, login) = (&call.state.registry, &call.state.login);
     let (book, settings) = (registry.accounts(), registry.config().settings.clone());
-    let Some((holder, mark, ends_at_ms)) = login.describe(&book, &asked.principal) else {
-        // It was there a moment ago.
-        return Err(refused(call, Refusal::Wrong));
-    };
+    let principal = &asked.caller.principal;
+    let Holder { sub, mark, ends_at_ms } = &asked.caller.holder;
     let now_ms = registry.now_ms();
     let life_secs = |max_secs: u64| {
         let left_secs = ends_at_ms.map(|ends_at_ms| ends_at_ms.saturating_sub(now_ms) / 1000);
         left_secs.map_or(max_secs, |left_secs| left_secs.min(max_secs))
     };
     let claims = |purpose, life_secs| {
-        Claims::new(purpose, &holder, &mark, now_ms / 1000, life_secs, super::random::number())
+        Claims::new(purpose, sub, mark, now_ms / 1000, life_secs, super::random::number())
     };
-    let grants = asked.scopes.granted(|name| call.policy.actions(&asked.principal, name.as_str()));
+    let grants = asked.scopes.granted(|name| call.policy.actions(principal, name.as_str()));
     let expires_in = life_secs(settings.token_life_secs);
     let scope = scope_of(&grants);
     let mut access = claims(Use::Access, expires_in);
@@ -162,7 +160,8 @@ async fn answer(call: &Call, asked: Asked) -> Result<HttpResponse, ApiError> {
     if let Some(refresh) = asked.refresh {
         // It stays as good as it was: clients keep the one that they are told.
         body["refresh_token"] = json!(refresh);
-    } else if asked.wants_refresh && asked.principal != Principal::Anonymous {
+    } else if asked.wants_refresh && matches!(principal, Principal::User(_)) {
+        // A robot's secret is kept by its client: it lives as long as it was meant to.
         let refresh = claims(Use::Refresh, life_secs(settings.refresh_token_life_secs));
         body["refresh_token"] = json!(sign(&refresh)?);
     }

@@ -133,7 +133,8 @@ pub async fn finish(
     let digest = Digest::parse(digest)?;
     match receive(call, &name, session, body).await {
         Ok(receiving) => receiving.finish(digest, call.actor()).await?,
-        Err(error) if error.is(Code::BlobUploadUnknown) => {
+        // Who may not read learns nothing of what is there.
+        Err(error) if error.is(Code::BlobUploadUnknown) && call.may(Action::Pull, &name) => {
             let (registry, repository) = (call.registry(), name.clone());
             if !blocking(move || registry.is_finished(&repository, session, digest)).await? {
                 return Err(error);

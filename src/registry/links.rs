@@ -13,6 +13,9 @@ use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 /// The queue's place of a repository in rows that have none.
 pub const NO_REPOSITORY: RepoId = RepoId(0);
 
+/// How many repositories are asked whether a blob may be mounted from them, where the client names none.
+const HOLDERS_ASKED_MAX: usize = 1000;
+
 /// How a lease is judged.
 #[derive(Debug, Clone, Copy)]
 pub enum Judge {
@@ -81,9 +84,16 @@ pub fn any_holder(
         )
     };
     let mut range = KeyRange::prefix(&digest);
+    // Who finds none among so many uploads: it must not hold up the others, nor take longer the more there are
+    // that may not be seen.
+    let mut left = HOLDERS_ASKED_MAX;
     while let Some(((_, repository, _), ())) = rows.first(&BLOB_USER, &range)? {
         if is_one(repository)? {
             return Ok(Some(repository));
+        }
+        left -= 1;
+        if left == 0 {
+            return Ok(None);
         }
         let Some(next) = repository.0.checked_add(1) else { break };
         range.start = Key::to_key(&(digest, RepoId(next)));
@@ -93,6 +103,10 @@ pub fn any_holder(
     while let Some(((_, repository), _)) = rows.first(&LEASE, &range)? {
         if is_leased(rows, repository, digest, now_ms, Judge::ToTheEnd)? && is_one(repository)? {
             return Ok(Some(repository));
+        }
+        left -= 1;
+        if left == 0 {
+            return Ok(None);
         }
         range = range.after(&(digest, repository));
     }

@@ -80,8 +80,10 @@ pub fn seen_names(
     let Some(first) = sight.seek(last.map_or("", RepositoryName::as_str)) else { return Ok(seen) };
     range.start = range.start.max(first.into_bytes());
     // A page of none has nothing behind it either.
+    let mut rows_at_once = count.min(SCANNED_ROWS);
     while seen.len() < count {
-        let page = rows.page(&CATALOG, &range, SCANNED_ROWS.min(count))?;
+        let page = rows.page(&CATALOG, &range, rows_at_once)?;
+        rows_at_once = SCANNED_ROWS;
         let Some((behind, ())) = page.last().cloned() else { break };
         seen.extend(page.into_iter().map(|(name, ())| name).filter(|name| sight.sees(name)));
         range = range.after(&behind);

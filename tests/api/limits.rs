@@ -84,6 +84,7 @@ fn one_client_has_a_part_of_them() {
 
     let server = Server::builder()
         .env("WHARFINGER_CONNECTIONS_PER_ADDRESS_MAX", "2")
+        .env("WHARFINGER_ANONYMOUS", "admin")
         .env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1")
         .start();
     let open: Vec<_> = (0..5).map(|_| Connection::open(server.addr())).collect();

@@ -96,7 +96,8 @@ fn everybody_pulls_and_users_push() {
 struct Warm {
     password: Client,
     access: Client,
-    refresh: String,
+    /// Robots have none.
+    refresh: Option<String>,
 }
 
 impl Warm {
@@ -105,9 +106,14 @@ impl Warm {
         let path = "/token?service=wharfinger&offline_token=true&scope=repository:team/app:pull,push";
         let answer = by_password.get(path).expect_status(200).json();
         let access = client.with_token(&text(&answer, "token"));
-        let warm = Self { password: by_password, access, refresh: text(&answer, "refresh_token") };
+        let refresh = answer["refresh_token"].as_str().map(str::to_owned);
+        let warm = Self { password: by_password, access, refresh };
         warm.assert_status(200, 404);
         warm
+    }
+
+    fn refresh(&self) -> &str {
+        self.refresh.as_deref().expect("a user has one")
     }
 
     /// What each of the three ways is answered with.
@@ -117,7 +123,8 @@ impl Warm {
             client.get("/v2/").expect_status(ping);
             client.get_manifest("team/app", "none").expect_status(manifest);
         }
-        let form = format!("grant_type=refresh_token&service=wharfinger&refresh_token={}", self.refresh);
+        let Some(refresh) = &self.refresh else { return };
+        let form = format!("grant_type=refresh_token&service=wharfinger&refresh_token={refresh}");
         let anybody = self.password.without_login();
         anybody.post("/token", form.as_bytes()).expect_status(ping);
     }
@@ -187,7 +194,7 @@ fn new_keys_end_every_token() {
     let warm = Warm::up(&server.client(), "alice", PASSWORD);
     command(&server, &["token", "new-keys"]).expect_code(0);
     warm.access.get("/v2/").expect_status(401);
-    let form = format!("grant_type=refresh_token&refresh_token={}", warm.refresh);
+    let form = format!("grant_type=refresh_token&refresh_token={}", warm.refresh());
     server.client().post("/token", form.as_bytes()).expect_status(401);
     warm.password.get("/v2/").expect_status(200);
     Warm::up(&server.client(), "alice", PASSWORD);
@@ -301,6 +308,52 @@ fn an_upload_outlives_its_token_and_belongs_to_who_began_it() {
 }
 
 #[test]
+fn who_was_shut_out_comes_in_as_nobody_where_all_may_something() {
+    let server = Server::builder().env("WHARFINGER_ANONYMOUS", "pull").start();
+    let made = answer(&server, &["token", "create", "only", "--repo", "team/**", "--can", "pull"]);
+    let secret = text(&made, "secret");
+    let client = server.client().with_token(&secret);
+    client.get_manifest("other/app", "none").expect_error(404, "MANIFEST_UNKNOWN");
+    command(&server, &["token", "revoke", "only"]).expect_code(0);
+    client.get_manifest("other/app", "none").expect_error(401, "UNAUTHORIZED");
+    server.client().with_password("only", &secret).get("/v2/").expect_status(401);
+    server.client().get("/v2/").expect_status(200);
+}
+
+#[test]
+fn a_reload_that_says_nothing_of_access_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("wharfinger.toml");
+    std::fs::write(&file, "anonymous = \"pull\"\n").unwrap();
+    let server = Server::builder().arg("--config").arg(file.to_str().unwrap()).start();
+    server.client().post("/v2/a/blobs/uploads/", b"").expect_error(403, "DENIED");
+    std::fs::write(&file, "").unwrap();
+    server.hang_up();
+    wait::until_true("the refusal", || server.log().contains("nothing says any more who may do what"));
+    server.client().post("/v2/a/blobs/uploads/", b"").expect_error(403, "DENIED");
+}
+
+#[test]
+fn watchers_are_asked_for_nothing_and_can_guess_nothing() {
+    let folder = TempDir::new().unwrap();
+    let server =
+        builder_with(folder.path(), USERS_ALL).env("WHARFINGER_METRICS_LISTEN", "127.0.0.1:0").start();
+    let address = wait::until("the second address", || {
+        let output = server.output();
+        let rest = output.split("numbers are at http://").nth(1)?.split('/').next()?.parse().ok()?;
+        Some(rest)
+    });
+    for client in [Client::new(address), Client::new(address).with_password("alice", "wrong")] {
+        client.get("/metrics").expect_status(200);
+        client.get("/v2/").expect_status(404);
+    }
+    // On the first listener the numbers are for those who run the registry.
+    server.client().get("/metrics").expect_status(401);
+    server.client().with_password("alice", PASSWORD).get("/metrics").expect_error(403, "DENIED");
+    server.client().with_password("alice", PASSWORD).get("/api/v1/audit").expect_error(403, "DENIED");
+}
+
+#[test]
 fn no_secret_is_in_the_log() {
     let folder = TempDir::new().unwrap();
     let server = builder_with(folder.path(), USERS_ALL).env("RUST_LOG", "trace").start();
@@ -310,16 +363,16 @@ fn no_secret_is_in_the_log() {
     let secret = text(&made, "secret");
     server.client().with_token(&secret).get("/v2/").expect_status(200);
     let log = server.log();
-    for canary in [PASSWORD, "wrong canary", &secret, &warm.refresh] {
+    for canary in [PASSWORD, "wrong canary", &secret, warm.refresh()] {
         assert!(!log.contains(canary), "{canary} is in the log");
     }
-    let encoded = warm.refresh.rsplit('.').next().expect("a signature");
+    let encoded = warm.refresh().rsplit('.').next().expect("a signature");
     assert!(!log.contains(encoded), "a token is in the log");
     assert!(log.contains("alice"), "who did it is");
     let ledger = crate::support::files::files_under(server.data());
     for file in ledger {
         let bytes = std::fs::read(&file).unwrap_or_default();
-        for canary in [PASSWORD, "wrong canary", &secret, &warm.refresh] {
+        for canary in [PASSWORD, "wrong canary", &secret, warm.refresh()] {
             let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
             assert!(!found, "{canary} is in {}", file.display());
         }

@@ -25,7 +25,10 @@ fn line_on(server: &Server, headers: &[(&str, &str)]) -> String {
 
 #[test]
 fn from_everybody_else_the_headers_mean_nothing() {
-    let server = Server::builder().env("WHARFINGER_TRUSTED_PROXIES", "192.0.2.0/24, 127.0.0.2").start();
+    let server = Server::builder()
+        .env("WHARFINGER_ANONYMOUS", "admin")
+        .env("WHARFINGER_TRUSTED_PROXIES", "192.0.2.0/24, 127.0.0.2")
+        .start();
     let line = line_on(&server, &[("x-forwarded-for", CLIENT)]);
     assert!(line.contains(" 127.0.0.1:") && !line.contains(CLIENT), "{line}");
     let image = ImageBuilder::sample(1200).build();
@@ -39,7 +42,10 @@ fn from_everybody_else_the_headers_mean_nothing() {
 
 #[test]
 fn a_trusted_proxy_says_who_the_client_is() {
-    let server = Server::builder().env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8").start();
+    let server = Server::builder()
+        .env("WHARFINGER_ANONYMOUS", "admin")
+        .env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")
+        .start();
     let list = format!("6.6.6.6, {CLIENT}, 10.0.0.3");
     let line = line_on(&server, &[("x-forwarded-for", &list)]);
     assert!(line.contains(&format!(" {CLIENT} anonymous GET /v2/ ")), "without the proxy's port: {line}");
@@ -55,7 +61,10 @@ fn a_trusted_proxy_says_who_the_client_is() {
 
 #[test]
 fn what_is_no_address_stays_out_of_the_log() {
-    let server = Server::builder().env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1").start();
+    let server = Server::builder()
+        .env("WHARFINGER_ANONYMOUS", "admin")
+        .env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1")
+        .start();
     let endless = "1".repeat(10_000);
     for value in ["unknown", "<script>", "1.2.3.4.5", "_hidden", "\"192.0.2.7\"", "192.0.2.7 x", &endless] {
         let line = line_on(&server, &[("x-forwarded-for", value)]);
@@ -79,7 +88,10 @@ fn nothing_is_local_that_comes_through_a_proxy() {
         reply.expect_error(403, "DENIED");
     }
     // Not even what has no header: not every proxy adds one.
-    let server = Server::builder().env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1").start();
+    let server = Server::builder()
+        .env("WHARFINGER_ANONYMOUS", "admin")
+        .env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1")
+        .start();
     for path in ["/metrics", "/api/v1/repositories"] {
         server.client().get(path).expect_error(403, "DENIED");
     }

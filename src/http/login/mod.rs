@@ -18,9 +18,9 @@ use crate::auth::{Action, Actions, Principal, Robot, secret};
 use crate::config::{Settings, WatchedFile};
 use crate::meters::{Counter, Exposition, Kind};
 use crate::oci::{Hidden, RepositoryName};
-use crate::registry::{Book, Registry};
+use crate::registry::{Book, Registry, TokenEntry};
 use actix_web::http::header::{self, HeaderMap};
-use failures::{Delayed, Failures};
+use failures::{Attempt, Delayed, Failures};
 use passwords::{Passwords, Verdict};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
@@ -37,17 +37,39 @@ pub struct Caller {
     claims: Option<Arc<Claims>>,
     /// Whether there were credentials.
     pub is_known: bool,
+    /// What a token for the caller says of it.
+    pub holder: Holder,
+}
+
+/// Who was let in by what: a token that is made for the caller is one of the secret that was checked, and not
+/// of what the account has when the token is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// `user:` and a name, or `robot:` and the number of a token; empty: anybody.
+    pub sub: String,
+    /// The mark of the secret.
+    pub mark: String,
+    /// Until when the secret itself is accepted, in milliseconds since the epoch; none: for as long as it is.
+    pub ends_at_ms: Option<u64>,
 }
 
 impl Caller {
     /// Somebody without credentials.
     #[must_use]
-    pub const fn anonymous() -> Self {
-        Self { principal: Principal::Anonymous, claims: None, is_known: false }
+    pub fn anonymous() -> Self {
+        Self { principal: Principal::Anonymous, claims: None, is_known: false, holder: Holder::default() }
     }
 
-    fn known(principal: Principal) -> Self {
-        Self { principal, claims: None, is_known: true }
+    fn user(name: &str, hash: &str) -> Self {
+        let (sub, mark) = (format!("user:{name}"), mark_of(hash.as_bytes()));
+        let holder = Holder { sub, mark, ends_at_ms: None };
+        Self { principal: Principal::User(name.to_owned()), claims: None, is_known: true, holder }
+    }
+
+    fn robot(id: u64, token: &TokenEntry) -> Self {
+        let (sub, mark) = (format!("robot:{id:016x}"), mark_of(token.hash.reveal()));
+        let holder = Holder { sub, mark, ends_at_ms: token.expires_at_ms };
+        Self { principal: robot(token), claims: None, is_known: true, holder }
     }
 
     /// Whether what the caller presented is for this, whatever the policy says.
@@ -155,6 +177,18 @@ impl Login {
         book.has_users() || book.tokens().next().is_some() || self.htpasswd().is_some()
     }
 
+    /// Whether the header holds what this registry alone gives out. Such a thing is looked at even where there is
+    /// nobody who could have any: who was shut out is not to come in as a stranger.
+    #[must_use]
+    pub fn are_ours(headers: &HeaderMap) -> bool {
+        let mut values = headers.get_all(header::AUTHORIZATION).filter_map(|value| value.to_str().ok());
+        values.any(|value| match Credentials::parse(value) {
+            Ok(Credentials::Bearer(_)) => true,
+            Ok(Credentials::Basic { password, .. }) => password.starts_with(secret::PREFIX),
+            Err(_) => false,
+        })
+    }
+
     fn stored(&self, book: &Book, name: &str) -> Option<Stored> {
         if let Some(user) = book.user(name) {
             return Some(Stored { hash: user.hash.clone(), is_disabled: user.disabled });
@@ -181,10 +215,10 @@ impl Login {
         let text = value.to_str().map_err(|_| Refusal::Wrong)?;
         match Credentials::parse(text).map_err(|_| Refusal::Wrong)? {
             Credentials::Basic { name, password } => {
-                self.by_password(registry, &name, &password, address).await.map(Caller::known)
+                self.by_password(registry, &name, &password, address).await
             }
             Credentials::Bearer(token) if token.starts_with(secret::PREFIX) => {
-                self.by_secret(registry, &token, address).await.map(Caller::known)
+                self.by_secret(registry, &token, address).await
             }
             Credentials::Bearer(token) => self.by_token(registry, &token, also_ended),
         }
@@ -197,7 +231,7 @@ impl Login {
         name: &str,
         password: &str,
         address: Option<IpAddr>,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<Caller, Refusal> {
         if password.starts_with(secret::PREFIX) {
             return self.by_secret(registry, password, address).await;
         }
@@ -205,11 +239,11 @@ impl Login {
         let settings = &config.settings;
         let stored = self.stored(&registry.accounts(), name);
         if let Some(stored) = stored.as_ref().filter(|stored| !stored.is_disabled)
-            && self.passwords.is_remembered(stored.hash.reveal(), password)
+            && self.passwords.is_remembered(stored.hash.reveal(), password, settings)
         {
-            return Ok(Principal::User(name.to_owned()));
+            return Ok(Caller::user(name, stored.hash.reveal()));
         }
-        self.expect_turn(address, settings)?;
+        let attempt = self.begin(address, name, settings)?;
         self.outcomes.checked.add(1);
         let verdict = match &stored {
             Some(stored) => {
@@ -221,6 +255,7 @@ impl Login {
         };
         match (verdict, stored) {
             (Verdict::Busy, _) => {
+                attempt.was_right();
                 self.outcomes.later.add(1);
                 Err(Refusal::Later(Duration::from_secs(1)))
             }
@@ -230,10 +265,11 @@ impl Login {
                 if now.is_none_or(|now| now.is_disabled || now.hash != stored.hash) {
                     return Err(Refusal::Wrong);
                 }
+                attempt.was_right();
                 self.passwords.remember(stored.hash.reveal(), password, settings);
-                Ok(Principal::User(name.to_owned()))
+                Ok(Caller::user(name, stored.hash.reveal()))
             }
-            _ => self.failed(address, settings).await,
+            _ => self.failed(attempt, settings).await,
         }
     }
 
@@ -255,7 +291,7 @@ impl Login {
         registry: &Registry,
         text: &str,
         address: Option<IpAddr>,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<Caller, Refusal> {
         let config = registry.config();
         let (book, now_ms) = (registry.accounts(), registry.now_ms());
         let parsed = secret::parse(text);
@@ -264,9 +300,12 @@ impl Login {
             secret.matches(token.hash.reveal()).then_some((*id, token))
         });
         // It costs next to nothing to check one, and none can be guessed.
-        let Some((id, token)) = token else { return self.failed(address, &config.settings).await };
+        let Some((id, token)) = token else {
+            let attempt = self.begin(address, "a robot", &config.settings)?;
+            return self.failed(attempt, &config.settings).await;
+        };
         registry.note_token_use(id, now_ms);
-        Ok(robot(token))
+        Ok(Caller::robot(id, token))
     }
 
     /// Who holds a token of the token service.
@@ -279,12 +318,12 @@ impl Login {
         if !claims.holds_at(registry.now_ms() / 1000) && !also_ended {
             return Err(Refusal::Expired);
         }
-        let principal = self.holder(registry, &book, &claims).ok_or(Refusal::Wrong)?;
-        Ok(Caller { principal, claims: Some(claims), is_known: true })
+        let caller = self.holder(registry, &book, &claims).ok_or(Refusal::Wrong)?;
+        Ok(Caller { claims: Some(claims), ..caller })
     }
 
-    /// The principal of a refresh token.
-    pub fn by_refresh_token(&self, registry: &Registry, token: &str) -> Result<Principal, Refusal> {
+    /// Who holds a refresh token.
+    pub fn by_refresh_token(&self, registry: &Registry, token: &str) -> Result<Caller, Refusal> {
         let book = registry.accounts();
         let claims = self.verified.read(&book, token).ok_or(Refusal::Wrong)?;
         if claims.purpose != Use::Refresh || !claims.holds_at(registry.now_ms() / 1000) {
@@ -294,48 +333,29 @@ impl Login {
     }
 
     /// Who a token is for, if that one still is as the token says.
-    fn holder(&self, registry: &Registry, book: &Book, claims: &Claims) -> Option<Principal> {
-        match claims.sub.split_once(':') {
-            None => claims.sub.is_empty().then_some(Principal::Anonymous),
+    fn holder(&self, registry: &Registry, book: &Book, claims: &Claims) -> Option<Caller> {
+        let caller = match claims.sub.split_once(':') {
+            None if claims.sub.is_empty() => Caller { is_known: true, ..Caller::anonymous() },
             Some(("user", name)) => {
-                let stored = self.stored(book, name)?;
-                let is_same = !stored.is_disabled && mark_of(stored.hash.reveal().as_bytes()) == claims.mark;
-                is_same.then(|| Principal::User(name.to_owned()))
-            }
-            Some(("robot", name)) => {
-                let now_ms = registry.now_ms();
-                let (id, token) = book.tokens().find(|(_, token)| token.name.as_str() == name)?;
-                let is_same = !token.is_expired(now_ms) && mark_of(token.hash.reveal()) == claims.mark;
-                is_same.then(|| {
-                    registry.note_token_use(id, now_ms);
-                    robot(token)
-                })
-            }
-            Some(_) => None,
-        }
-    }
-
-    /// What a new token for a principal says of it: the holder, the mark of the secret, and until when the
-    /// principal is one, in milliseconds since the epoch.
-    pub fn describe(&self, book: &Book, principal: &Principal) -> Option<(String, String, Option<u64>)> {
-        match principal {
-            Principal::Anonymous => Some((String::new(), String::new(), None)),
-            Principal::User(name) => {
                 let stored = self.stored(book, name).filter(|stored| !stored.is_disabled)?;
-                Some((format!("user:{name}"), mark_of(stored.hash.reveal().as_bytes()), None))
+                Caller::user(name, stored.hash.reveal())
             }
-            Principal::Robot(robot) => {
-                let (_, token) = book.tokens().find(|(_, token)| token.name.as_str() == robot.name)?;
-                let mark = mark_of(token.hash.reveal());
-                Some((format!("robot:{}", robot.name), mark, token.expires_at_ms))
+            Some(("robot", number)) => {
+                let (id, now_ms) = (u64::from_str_radix(number, 16).ok()?, registry.now_ms());
+                let token = book.token(id).filter(|token| !token.is_expired(now_ms))?;
+                registry.note_token_use(id, now_ms);
+                Caller::robot(id, token)
             }
-        }
+            _ => return None,
+        };
+        (caller.holder.mark == claims.mark).then_some(caller)
     }
 
     /// Signs a token. None: there is no key, which is made before the first token.
     pub fn sign(&self, book: &Book, claims: &Claims) -> Option<String> {
+        let token = self.verified.keyring(book).sign(claims)?;
         self.outcomes.tokens.add(1);
-        self.verified.keyring(book).sign(claims)
+        Some(token)
     }
 
     /// Writes what became of logins.
@@ -354,17 +374,23 @@ impl Login {
         page.counter("wharfinger_tokens_signed_total", "Bearer tokens that were handed out.", tokens.get());
     }
 
-    fn expect_turn(&self, address: Option<IpAddr>, settings: &Settings) -> Result<(), Refusal> {
-        let Some(wait) = self.failures.wait(address, settings, Instant::now()) else { return Ok(()) };
-        self.outcomes.later.add(1);
-        Err(Refusal::Later(wait))
+    fn begin(
+        &self,
+        address: Option<IpAddr>,
+        name: &str,
+        settings: &Settings,
+    ) -> Result<Attempt<'_>, Refusal> {
+        self.failures.begin(address, name, settings, Instant::now()).map_err(|wait| {
+            self.outcomes.later.add(1);
+            Refusal::Later(wait)
+        })
     }
 
-    async fn failed(&self, address: Option<IpAddr>, settings: &Settings) -> Result<Principal, Refusal> {
-        // Also where what was wrong costs nothing to check, there is an end to it.
-        self.expect_turn(address, settings)?;
+    async fn failed(&self, attempt: Attempt<'_>, settings: &Settings) -> Result<Caller, Refusal> {
         self.outcomes.wrong.add(1);
-        let delay = self.failures.note(address, settings, Instant::now());
+        let delay = attempt.delay(settings);
+        // What it waits for is no check.
+        drop(attempt);
         // Where too many wait, this one is told so at once. It was counted, so it is no way to more tries.
         let _waiting = self.delayed.begin(settings).ok_or(Refusal::Later(Duration::from_secs(1)))?;
         tokio::time::sleep(delay).await;
@@ -372,7 +398,7 @@ impl Login {
     }
 }
 
-fn robot(token: &crate::registry::TokenEntry) -> Principal {
+fn robot(token: &TokenEntry) -> Principal {
     // What was written was read from such words.
     let can = Actions::parse(&token.can.join(",")).unwrap_or_default();
     let robot = Robot { name: token.name.to_string(), repositories: token.repositories.clone(), can };

@@ -64,11 +64,14 @@ impl Passwords {
         Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default() } })
     }
 
-    /// Whether the password fits the stored hash was found out a short time ago.
-    pub fn is_remembered(&self, stored: &str, password: &str) -> bool {
-        let now = Instant::now();
-        let entries = self.remembered.entries();
-        entries.get(&self.remembered.entry(stored, password)).is_some_and(|&until| now < until)
+    /// Whether it was found out a short time ago that the password fits the stored hash. Who goes on using it
+    /// is not checked in between.
+    pub fn is_remembered(&self, stored: &str, password: &str, settings: &Settings) -> bool {
+        let (now, entry) = (Instant::now(), self.remembered.entry(stored, password));
+        let mut entries = self.remembered.entries();
+        let Some(until) = entries.get_mut(&entry).filter(|until| now < **until) else { return false };
+        *until = now + Duration::from_secs(settings.password_cache_secs);
+        true
     }
 
     /// Remembers that the password fits the stored hash.
@@ -188,14 +191,14 @@ mod tests {
         let passwords = passwords(1);
         let settings = Settings::default();
         passwords.remember("$hash", "right", &settings);
-        assert!(passwords.is_remembered("$hash", "right"));
-        assert!(!passwords.is_remembered("$hash", "wrong"));
-        assert!(!passwords.is_remembered("$other", "right"), "the password was changed");
-        assert!(!passwords.is_remembered("$hashr", "ight"));
+        assert!(passwords.is_remembered("$hash", "right", &settings));
+        assert!(!passwords.is_remembered("$hash", "wrong", &settings));
+        assert!(!passwords.is_remembered("$other", "right", &settings), "the password was changed");
+        assert!(!passwords.is_remembered("$hashr", "ight", &settings));
         passwords.remember("$short", "right", &Settings { password_cache_secs: 0, ..Settings::default() });
-        assert!(!passwords.is_remembered("$short", "right"));
+        assert!(!passwords.is_remembered("$short", "right", &settings));
         let full = Settings { password_cache_max: 1, ..Settings::default() };
         passwords.remember("$more", "right", &full);
-        assert!(!passwords.is_remembered("$more", "right"));
+        assert!(!passwords.is_remembered("$more", "right", &settings));
     }
 }

@@ -38,7 +38,8 @@ fn nobody_else_is_believed() {
         ("x-forwarded-host", "outer.example"),
     ];
     for peer in ["192.0.2.9:4711", "127.0.0.2:4711", "[2001:db8:0:1::1]:4711"] {
-        let expected = (peer.to_owned(), "http://inner:5000".to_owned(), false);
+        // But for TLS: that can only make a client safer.
+        let expected = (peer.to_owned(), "https://inner:5000".to_owned(), false);
         assert_eq!(shown(&of(peer, &headers)), expected);
     }
     let expected = ("192.0.2.1".to_owned(), "https://outer.example".to_owned(), true);
