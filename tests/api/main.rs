@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod advisories;
 mod audit;
 mod blob_ranges;
 mod blobs;
@@ -43,6 +44,7 @@ mod repositories;
 mod rules;
 mod serve;
 mod several_tags;
+mod sight;
 mod sparse;
 mod tags;
 mod time_machine;

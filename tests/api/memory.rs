@@ -18,7 +18,7 @@ const AT_ONCE: usize = 3;
 
 /// The most that the server's memory may grow by while it takes bodies: these themselves, read and in part
 /// copied, and as much again for what threads and the allocator keep.
-const BODIES_KIB: u64 = 40 << 10;
+pub const BODIES_KIB: u64 = 40 << 10;
 
 /// The same while it answers with pages of 2 MiB, one after the other.
 const PAGES_KIB: u64 = 24 << 10;
@@ -31,17 +31,17 @@ fn peak_kib(server: &Server) -> u64 {
 }
 
 /// A server, and what it took before anything was asked of it.
-struct Watched {
-    server: Server,
+pub struct Watched {
+    pub server: Server,
     idle_kib: u64,
 }
 
 impl Watched {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::watch(Server::start())
     }
 
-    fn watch(server: Server) -> Self {
+    pub fn watch(server: Server) -> Self {
         server.client().get("/v2/").expect_status(200);
         let idle_kib = peak_kib(&server);
         Self { server, idle_kib }
@@ -56,9 +56,8 @@ impl Watched {
 
     /// Asserts that nothing so far has cost much memory.
     #[track_caller]
-    fn assert_flat(&self, what: &str, max_kib: u64) {
+    pub fn assert_flat(&self, what: &str, max_kib: u64) {
         let growth = peak_kib(&self.server) - self.idle_kib;
-
         assert!(growth <= max_kib, "{what}: {growth} KiB more than {} KiB before", self.idle_kib);
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::server::{Builder, Server};
-use super::{Client, ImageBuilder, Manifest, Reply};
+use super::{Client, ImageBuilder, Manifest, Reply, canaries};
 
 /// A password for tests. It is searched for in all that a server leaves behind.
 pub const PASSWORD: &str = "canary password";
@@ -18,16 +18,20 @@ pub fn server_with(folder: &Path, access: &str) -> Server {
 
 /// The same, before it is started. The folder holds the file of the users.
 pub fn builder_with(folder: &Path, access: &str) -> Builder {
+    // First: it is searched for what is a secret from now on.
+    let builder = Server::builder();
     let file = folder.join("htpasswd");
     write_users(&file, &[("alice", PASSWORD), ("bob", PASSWORD)]);
     let file = file.to_str().expect("a path in UTF-8");
-    Server::builder().env("WHARFINGER_HTPASSWD", file).env("WHARFINGER_ACCESS", access)
+    builder.env("WHARFINGER_HTPASSWD", file).env("WHARFINGER_ACCESS", access)
 }
 
-/// Writes an htpasswd file.
+/// Writes an htpasswd file. Its passwords and their hashes are canaries.
 pub fn write_users(file: &Path, users: &[(&str, &str)]) {
     let line = |(name, password): &(&str, &str)| {
         let hash = bcrypt::hash(password, 4).expect("a password without zeroes");
+        canaries::add(password);
+        canaries::add(&hash);
         format!("{name}:{hash}\n")
     };
     fs::write(file, users.iter().map(line).collect::<Vec<_>>().concat())
@@ -50,10 +54,14 @@ pub fn token(client: &Client, scopes: &[&str]) -> String {
     text(&answer, "token")
 }
 
-/// A text of an answer.
+/// A text of an answer. A secret or a token is a canary.
 #[track_caller]
 pub fn text(answer: &Value, key: &str) -> String {
-    answer[key].as_str().unwrap_or_else(|| panic!("{key} in {answer}")).to_owned()
+    let text = answer[key].as_str().unwrap_or_else(|| panic!("{key} in {answer}"));
+    if ["secret", "token", "access_token", "refresh_token"].contains(&key) {
+        canaries::add(text);
+    }
+    text.to_owned()
 }
 
 /// The client with a token for these scopes in place of what it had.

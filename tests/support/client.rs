@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::{Agent, SendBody};
 
-use super::{Reply, bytes, uploads};
+use super::{Reply, bytes, canaries, uploads};
 
 /// A request that takes longer has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,17 +42,24 @@ impl Client {
     /// The same with name and password at each request.
     pub fn with_password(&self, name: &str, password: &str) -> Self {
         let encoded = STANDARD.encode(format!("{name}:{password}"));
+        canaries::add(&encoded);
         Self { authorization: Some(format!("Basic {encoded}")), ..self.clone() }
     }
 
     /// The same with a token at each request.
     pub fn with_token(&self, token: &str) -> Self {
+        canaries::add(token);
         Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
     }
 
     /// The same without anything that says who makes the requests.
     pub fn without_login(&self) -> Self {
         Self { authorization: None, ..self.clone() }
+    }
+
+    /// The header that says who makes the requests.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
     }
 
     /// Where it sends its requests.

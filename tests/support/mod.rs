@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod builders;
 pub mod bytes;
+pub mod canaries;
 pub mod client;
 pub mod command;
 pub mod files;

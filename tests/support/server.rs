@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::process::{self, Finished};
-use super::{Client, wait};
+use super::{Client, canaries, wait};
 
 const LOG_TAIL_LINES: usize = 60;
 
@@ -25,6 +25,10 @@ pub struct Server {
     file_max_bytes: Option<u64>,
     running: Option<Running>,
     checked_at_end: bool,
+    /// How many secrets were known before anybody could tell it one.
+    canaries_before: usize,
+    /// What earlier runs printed.
+    said_before: String,
 }
 
 struct Running {
@@ -41,6 +45,7 @@ pub struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     file_max_bytes: Option<u64>,
+    canaries_before: usize,
 }
 
 impl Builder {
@@ -80,6 +85,8 @@ impl Builder {
             file_max_bytes: self.file_max_bytes,
             running: None,
             checked_at_end: true,
+            canaries_before: self.canaries_before,
+            said_before: String::new(),
         };
         server.launch();
         server
@@ -94,7 +101,7 @@ impl Server {
 
     /// A server with settings.
     pub fn builder() -> Builder {
-        Builder::default()
+        Builder { canaries_before: canaries::count(), ..Builder::default() }
     }
 
     /// Where it listens.
@@ -152,7 +159,9 @@ impl Server {
     /// Waits for the end of a server that was told to stop.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         let mut running = self.running.take().expect("the server runs");
-        process::wait_for(&mut running.child, "the server to stop")
+        let status = process::wait_for(&mut running.child, "the server to stop");
+        self.said_before.push_str(&running.output.lock().expect("no reader panics"));
+        status
     }
 
     /// Sends SIGHUP: the configuration is to be read again.
@@ -272,6 +281,9 @@ impl Server {
         let log = self.log();
         let panicked = log.lines().find(|line| line.contains("panicked"));
         assert!(panicked.is_none(), "nothing panics: {panicked:?}; {}", self.log_tail());
+        canaries::assert_none_in("the log", &log, self.canaries_before);
+        canaries::assert_none_in("what is printed", &self.said_before, self.canaries_before);
+        canaries::assert_none_under(&self.data, self.canaries_before);
         self.verify();
     }
 }
