@@ -45,7 +45,7 @@ pub async fn serve(
     let origin = state.origin(**audience, request.peer_addr(), uri, request.headers());
     let who = Principal::Anonymous.name();
     let mut about = About { id: state.next_id(), who, method, uri, origin: &origin, began };
-    let answer = match state.begin(uri) {
+    let answer = match state.begin(uri, request.headers()) {
         Ok(_in_flight) => dispatch(state.clone(), **audience, &request, &mut about, &mut body).await,
         Err(error) => Err(error),
     };
@@ -72,7 +72,7 @@ pub async fn expect(
     let (method, uri, headers) = (request.method(), request.uri(), &request.head().headers);
     let origin = state.origin(audience, request.peer_addr(), uri, headers);
     let head = Head { method, uri, headers, origin: &origin, audience };
-    let admitted = match state.begin(uri) {
+    let admitted = match state.begin(uri, headers) {
         Ok(_in_flight) => admit(&state, head).await.map(drop),
         Err(error) => Err(error),
     };

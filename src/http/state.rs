@@ -99,14 +99,14 @@ impl State {
         Origin::of(peer, is_tls, uri, headers, &self.registry.config().trusted_proxies)
     }
 
-    /// Begins a request, unless too many are worked on.
-    pub fn begin(&self, uri: &Uri) -> Result<Option<InFlight>, ApiError> {
-        if route::parse(uri.path())
-            .ok()
-            .flatten()
-            .is_some_and(|route| matches!(route, Route::Live | Route::Ready))
-        {
-            return Ok(None);
+    /// Begins a request, unless too many are worked on. Those who watch are not kept out by the others, but for
+    /// passwords, which take time.
+    pub fn begin(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<InFlight>, ApiError> {
+        let has_credentials = headers.contains_key(header::AUTHORIZATION);
+        match route::parse(uri.path()) {
+            Ok(Some(Route::Live | Route::Ready)) => return Ok(None),
+            Ok(Some(Route::Metrics)) if !has_credentials => return Ok(None),
+            _ => {}
         }
         let max = self.registry.config().settings.requests_in_flight_max;
         let begun = self.limits.begin(max).ok_or_else(|| {

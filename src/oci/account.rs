@@ -19,7 +19,7 @@ pub enum UserNameError {
     )]
     Malformed,
     /// A name that means something else.
-    #[error("{} stand for something else in rules and histories: choose another", TAKEN_NAMES.join(", "))]
+    #[error("{} stand for something else in rules: choose another name", TAKEN_NAMES.join(", "))]
     Taken,
 }
 
