@@ -1,7 +1,7 @@
 //! Files that are not what their rows say: what counts as damage, and where they are kept.
 
 use super::Location;
-use super::data_dir::{DataDir, OpenDirError, make_directory, sync_directory};
+use super::data_dir::{DataDir, OpenDirError, sync_directory};
 use super::listing::listed;
 use crate::oci::Digest;
 use rustix::io::Errno;
@@ -79,7 +79,7 @@ impl DataDir {
             return Ok(false);
         }
         let damaged = self.root().join(DAMAGED);
-        if make_directory(&damaged).map_err(to_io)? {
+        if self.make_directory(&damaged).map_err(to_io)? {
             sync_directory(self.root())?;
         }
         let to = free_name(&damaged, &location.file_name())?;

@@ -1,11 +1,11 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
 use super::staging::remove_if_there;
-use super::{Location, is_full, lock, root, synced};
+use super::{Location, Readers, is_full, lock, root, synced};
 use crate::oci::{Algorithm, SessionId};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The ledger's file.
@@ -15,9 +15,7 @@ const NEW_LEDGER: &str = "ledger/ledger.redb.new";
 /// The file that is linked at each start to see whether that works, in uploads/ and blobs/<algorithm>/. One
 /// that is left there was cut off.
 pub(super) const PROBE: &str = "link-probe";
-/// Only the owner reads what is stored.
-pub(super) const DIRECTORY_MODE: u32 = 0o700;
-/// Only the owner reads what is stored.
+/// Only the owner reads what is stored, unless it is made for others, too.
 const FILE_MODE: u32 = 0o600;
 
 /// Why a data directory cannot be used, in words for the one who starts the program.
@@ -97,16 +95,29 @@ pub enum OpenDirError {
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
+    readers: Readers,
     _lock: lock::Lock,
 }
 
 impl DataDir {
-    /// Opens the directory, or makes it, and makes what is missing of its layout.
+    /// Opens the directory, or makes it, and makes what is missing of its layout. Whoever may read what is
+    /// there may read what is made.
     pub fn open(root: &Path) -> Result<Self, OpenDirError> {
+        Self::open_with(root, Readers::of)
+    }
+
+    /// The same for these readers, whoever may read what is there so far.
+    pub fn open_for(root: &Path, readers: Readers) -> Result<Self, OpenDirError> {
+        let dir = Self::open_with(root, |_| readers)?;
+        dir.settle_readers()?;
+        Ok(dir)
+    }
+
+    fn open_with(root: &Path, readers: impl FnOnce(&Path) -> Readers) -> Result<Self, OpenDirError> {
         root::make(root)?;
         root::refuse_foreign(root)?;
         let lock = lock::take(root)?;
-        let dir = Self { root: root.to_path_buf(), _lock: lock };
+        let dir = Self { root: root.to_path_buf(), readers: readers(root), _lock: lock };
         dir.make_layout().map_err(|error| match error {
             MakeError::Refused(refusal) => refusal,
             MakeError::Io(path, source) => io_refusal(&path, source),
@@ -126,7 +137,7 @@ impl DataDir {
     pub fn open_to_look(root: &Path) -> Result<Self, OpenDirError> {
         root::expect_ledger(root, LEDGER)?;
         let lock = lock::take(root)?;
-        let dir = Self { root: root.to_path_buf(), _lock: lock };
+        let dir = Self { root: root.to_path_buf(), readers: Readers::of(root), _lock: lock };
         let algorithms = Algorithm::ALL.map(|algorithm| dir.blobs().join(algorithm.as_str()));
         for directory in [root.join("ledger"), dir.uploads(), dir.blobs()].iter().chain(&algorithms) {
             is_directory(directory)?;
@@ -163,7 +174,7 @@ impl DataDir {
         let path = self.root.join(NEW_LEDGER);
         let open = || {
             remove_if_there(&path)?;
-            options().create_new(true).open(&path)
+            self.readers.create(&path)
         };
         open().map_err(|source| io_refusal(&path, source))
     }
@@ -182,6 +193,11 @@ impl DataDir {
     pub fn ledger_file(&self) -> Result<File, OpenDirError> {
         let path = self.root.join(LEDGER);
         options().open(&path).map_err(|source| io_refusal(&path, source))
+    }
+
+    /// Who may read what is made.
+    pub(super) fn readers(&self) -> Readers {
+        self.readers
     }
 
     pub(super) fn uploads(&self) -> PathBuf {
@@ -207,15 +223,23 @@ impl DataDir {
         self.blobs().join(location.path())
     }
 
+    /// Makes a directory of ours unless it is there, and says whether it did.
+    pub(super) fn make_directory(&self, path: &Path) -> Result<bool, OpenDirError> {
+        if is_directory(path)? {
+            return Ok(false);
+        }
+        self.readers.make_directory(path).map(|()| true).map_err(|source| io_refusal(path, source))
+    }
+
     fn make_layout(&self) -> Result<(), MakeError> {
         for part in ["ledger", "uploads", "blobs"] {
-            make_directory(&self.root.join(part))?;
+            self.make_directory(&self.root.join(part))?;
         }
         for algorithm in Algorithm::ALL {
             let directory = self.blobs().join(algorithm.as_str());
-            let mut made = make_directory(&directory)?;
+            let mut made = self.make_directory(&directory)?;
             for prefix in 0..=255_u8 {
-                made |= make_directory(&directory.join(format!("{prefix:02x}")))?;
+                made |= self.make_directory(&directory.join(format!("{prefix:02x}")))?;
             }
             if made {
                 sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
@@ -295,15 +319,6 @@ pub(super) fn refusal_advice(error: &io::Error) -> String {
         _ => return "choose another directory with --data or WHARFINGER_DATA".to_owned(),
     };
     format!("{cure}, or choose another directory with --data or WHARFINGER_DATA")
-}
-
-/// Makes a directory of ours unless it is there, and says whether it did.
-pub(super) fn make_directory(path: &Path) -> Result<bool, OpenDirError> {
-    if is_directory(path)? {
-        return Ok(false);
-    }
-    let made = DirBuilder::new().mode(DIRECTORY_MODE).create(path);
-    made.map(|()| true).map_err(|source| io_refusal(path, source))
 }
 
 /// Whether a directory of ours is there. Anything else in its place is refused.

@@ -1,9 +1,9 @@
 //! The data directory itself: whether it is one, and making it.
 
-use super::data_dir::{DIRECTORY_MODE, OpenDirError, io_refusal, refusal_advice, sync_directory};
-use std::fs::{self, DirBuilder};
+use super::Readers;
+use super::data_dir::{OpenDirError, io_refusal, refusal_advice, sync_directory};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// What stands in a data directory, the first of it as soon as a start has taken it.
@@ -35,7 +35,7 @@ pub(super) fn make(root: &Path) -> Result<(), OpenDirError> {
         return Err(OpenDirError::File(there.to_path_buf()));
     }
     let make = |path: &&Path| {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        match Readers::Owner.make_directory(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }

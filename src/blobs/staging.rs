@@ -31,7 +31,7 @@ pub struct Staging {
 impl Staging {
     /// Begins a session's file and makes its name durable.
     pub fn create(dir: &DataDir, session: SessionId, algorithm: Algorithm) -> io::Result<Self> {
-        let file = options().create_new(true).open(dir.staging_path(session))?;
+        let file = dir.readers().create(&dir.staging_path(session))?;
         sync_directory(&dir.uploads())?;
         Ok(Self { session, file, hasher: Hasher::new(algorithm), offset: 0, synced: 0 })
     }

@@ -33,7 +33,7 @@ mod user;
 mod verify;
 
 use crate::config::Config;
-use crate::registry::{DataDir, OnFailure, OpenError, Store, StoreOptions};
+use crate::registry::{DataDir, OnFailure, OpenError, Readers, Store, StoreOptions};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -141,7 +141,8 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 /// Opens the store of the configured directory, or makes it.
 fn open_store(config: &Config) -> Result<Store, OpenError> {
-    Store::open(DataDir::open(&config.data)?, store_options(config))
+    let readers = if config.settings.data_group_readable == 1 { Readers::Group } else { Readers::Owner };
+    Store::open(DataDir::open_for(&config.data, readers)?, store_options(config))
 }
 
 /// Opens the store of a configured directory that is there already.

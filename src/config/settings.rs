@@ -177,6 +177,9 @@ settings! {
     /// Bytes of the data directory's file system that are kept free: what would leave less is refused, while
     /// pulling and deleting go on. At most a quarter of the file system counts; 0: nothing is kept.
     Live free_space_floor_bytes: 0, 256 * MIB, 1024 * 1024 * MIB;
+    /// 1: the group of the data directory's files may read them (0750 and 0640), so that another user can
+    /// make backups. 0: only their owner may (0700 and 0600).
+    Restart data_group_readable: 0, 0, 1;
     /// Threads that check passwords; 0: half as many as there are processors.
     Restart password_threads: 0, 0, 64;
     /// Passwords that may wait to be checked; who comes when there are more is asked to try again.

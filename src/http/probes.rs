@@ -99,3 +99,19 @@ fn answer(health: &Health) -> HttpResponse {
     let body = json!({"status": word, "reasons": reasons, "last_commit_age_ms": age_ms});
     HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_what_cannot_serve() {
+        let degraded = Health { degraded: vec!["damaged blobs: 1".to_owned()], ..Health::default() };
+        let both = Health { failures: vec!["the ledger cannot be read".to_owned()], ..degraded.clone() };
+        for (health, status) in
+            [(Health::default(), 200), (degraded, 200), (Health::failing("the ledger"), 503), (both, 503)]
+        {
+            assert_eq!(answer(&health).status().as_u16(), status, "{health:?}");
+        }
+    }
+}

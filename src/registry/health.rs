@@ -45,12 +45,7 @@ impl Registry {
             Err(error) => health.failures.push(format!("the ledger cannot be read: {error}")),
         }
         if self.store.commits().age().is_none_or(|age| age > RECENT) {
-            match self.store.write(|tx| Ok(tx.add(PROBES, 1)?)) {
-                Ok(()) => {}
-                // Pulling goes on.
-                Err(StoreError::Full) => health.degraded.push(StoreError::Full.to_string()),
-                Err(error) => health.failures.push(format!("the ledger cannot be written: {error}")),
-            }
+            self.try_to_commit(&mut health);
         }
         match self.expect_room(0) {
             Ok(()) => {}
@@ -61,6 +56,15 @@ impl Registry {
         }
         health.last_commit_age = self.store.commits().age();
         health
+    }
+
+    fn try_to_commit(&self, health: &mut Health) {
+        match self.store.write(|tx| Ok(tx.add(PROBES, 1)?)) {
+            Ok(()) => {}
+            // Pulling goes on.
+            Err(StoreError::Full) => health.degraded.push(StoreError::Full.to_string()),
+            Err(error) => health.failures.push(format!("the ledger cannot be written: {error}")),
+        }
     }
 }
 
@@ -89,5 +93,19 @@ mod tests {
         let health = scene.registry.health();
         assert!(health.failures.is_empty(), "{health:?}");
         assert!(health.degraded[0].starts_with("pushes are refused"), "{health:?}");
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_used_is_a_failure() {
+        let scene = Scene::new(|_| {});
+        scene.registry.store.faults.break_ledger(true);
+        let mut health = scene.registry.health();
+        // It would not be tried: the start has just committed.
+        scene.registry.try_to_commit(&mut health);
+        let failures = health.failures.join("; ");
+        assert!(failures.contains("the ledger cannot be read: "), "{health:?}");
+        assert!(failures.contains("the ledger cannot be written: "), "{health:?}");
+        scene.registry.store.faults.break_ledger(false);
+        assert_eq!(scene.registry.health().failures, Vec::<String>::new());
     }
 }

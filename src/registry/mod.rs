@@ -49,7 +49,7 @@ mod whole;
 
 pub use crate::store::records::{AuditAction, AuditRecord};
 pub use crate::store::{
-    Damage, DataDir, OnFailure, OpenDirError, OpenError, Recovery, Store, StoreError, StoreOptions,
+    Damage, DataDir, OnFailure, OpenDirError, OpenError, Readers, Recovery, Store, StoreError, StoreOptions,
     connect_control,
 };
 pub use accounts::{AccountError, Book, NewToken, SigningKey, Token, TokenEntry, User, UserEntry};

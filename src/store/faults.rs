@@ -1,8 +1,8 @@
-//! For tests: a store that lacks room when it is told to.
+//! For tests: a store that lacks room, or whose ledger cannot be used, when it is told so.
 
-use super::Room;
+use super::{Room, StoreError};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a store lacks.
 #[derive(Default)]
@@ -11,6 +11,8 @@ pub struct Faults {
     refusals: AtomicU64,
     /// The room that the disk is said to have.
     room: Mutex<Option<Room>>,
+    /// Whether the ledger can be neither read nor written.
+    is_broken: AtomicBool,
 }
 
 impl Faults {
@@ -22,6 +24,16 @@ impl Faults {
     /// Says that the disk has so much room, whatever it has.
     pub fn set_room(&self, room: Option<Room>) {
         *self.room.lock().unwrap() = room;
+    }
+
+    /// Says whether the ledger can be neither read nor written.
+    pub fn break_ledger(&self, is_broken: bool) {
+        self.is_broken.store(is_broken, Ordering::SeqCst);
+    }
+
+    pub(super) fn check_ledger(&self) -> Result<(), StoreError> {
+        let error = || StoreError::Io(std::io::Error::other("a test broke the ledger"));
+        if self.is_broken.load(Ordering::SeqCst) { Err(error()) } else { Ok(()) }
     }
 
     pub(super) fn room(&self) -> Option<Room> {

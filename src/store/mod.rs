@@ -13,8 +13,8 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Room, Staging, UploadEntry,
-    connect_control,
+    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Readers, Room, Staging,
+    UploadEntry, connect_control,
 };
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::engine::Commits;
@@ -117,6 +117,8 @@ impl Store {
 
     /// The committed state of now. Hold it for a page of rows, not for a stream.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        #[cfg(test)]
+        self.faults.check_ledger()?;
         Ok(Snapshot::new(self.engine.snapshot().map_err(MetaError::from)?))
     }
 
@@ -151,6 +153,10 @@ impl Store {
         #[cfg(test)]
         if self.faults.refuses_write() {
             return Attempt::Full(Effects::default());
+        }
+        #[cfg(test)]
+        if let Err(error) = self.faults.check_ledger() {
+            return Attempt::Failed(error);
         }
         let effects = Arc::new(Mutex::new(Effects::default()));
         let outcome = Arc::new(Mutex::new(None));

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::support::process::{Finished, limited_program, run, wait_for};
 use crate::support::skip::skip;
-use crate::support::{ImageBuilder, Server};
+use crate::support::{ImageBuilder, Server, files, uploads};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -195,4 +195,54 @@ fn what_another_user_has_is_said_with_the_cure() {
         let said = said.expect_code(2).expect_words("Permission denied").expect_words(cure).words();
         assert!(!said.contains("no ledger"), "{said}");
     }
+}
+
+/// Every mode of a directory, its files and what is in it, but for the socket's.
+#[track_caller]
+fn assert_modes(server: &Server, directories: u32, others: u32) {
+    let entries = files::entries_under(server.data());
+    assert!(entries.len() > 500, "the directories of blobs are there: {}", entries.len());
+    assert_eq!(files::mode(server.data()), directories);
+    for entry in entries {
+        let expected = match (entry.is_dir(), entry.ends_with("control.sock")) {
+            (true, _) => directories,
+            (false, true) => 0o600,
+            (false, false) => others,
+        };
+        assert_eq!(files::mode(&entry), expected, "{}", entry.display());
+    }
+}
+
+fn fill(server: &Server, seed: u64) {
+    let client = server.client();
+    ImageBuilder::sample(seed).build().push(&client, "kept", "v1");
+    client.patch(&uploads::start(&client, "kept"), b"content").expect_status(202);
+}
+
+#[test]
+fn the_group_may_read_where_that_is_said() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let config = home.path().join("w.toml");
+    let say = |value: u8| fs::write(&config, format!("data_group_readable = {value}\n")).expect("written");
+    say(1);
+    let mut server = Server::builder().arg("--config").arg(text(&config)).start();
+    fill(&server, 614);
+    assert_modes(&server, 0o750, 0o640);
+    // What was made for the owner alone is opened, and what was opened is closed at its parts.
+    say(0);
+    server.restart();
+    for part in ["", "ledger", "uploads", "blobs"] {
+        assert_eq!(files::mode(&server.data().join(part)), 0o700, "{part}");
+    }
+    fill(&server, 615);
+    say(1);
+    server.restart();
+    assert_modes(&server, 0o750, 0o640);
+    assert!(server.log().contains("its files are gone through once"), "{}", server.log());
+    // A command without the configuration leaves it.
+    assert!(server.stop().success());
+    let gc = run(&["gc", "--data", text(server.data())], &[]);
+    gc.expect_code(0);
+    server.restart();
+    assert_modes(&server, 0o750, 0o640);
 }

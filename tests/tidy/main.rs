@@ -8,6 +8,7 @@
 mod layers;
 mod modules;
 mod scan;
+mod security;
 mod shape;
 mod words;
 
