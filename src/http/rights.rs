@@ -207,7 +207,7 @@ impl Question<'_> {
     }
 
     /// 401: with credentials, or with others, it may be another answer.
-    fn login_needed(&self, scope: Option<&str>, error: Option<&str>) -> ApiError {
+    pub fn login_needed(&self, scope: Option<&str>, error: Option<&str>) -> ApiError {
         let message = match error {
             Some(_) => "the token is not for this: get one for the scope that WWW-Authenticate names",
             None => "log in first: `docker login` with this registry's host, or send credentials",

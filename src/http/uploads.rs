@@ -85,9 +85,26 @@ fn announced(call: &Call) -> Option<u64> {
     }
 }
 
+/// Demands a token for the source of a mount from who may pull it and holds one that is not for it: a client
+/// that asks for tokens as it is told would never mount.
+fn expect_scope_of(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), ApiError> {
+    let is_allowed = call.policy.allows(&call.caller.principal, Action::Pull, from.as_str());
+    if !is_allowed || call.caller.covers(Action::Pull, from) {
+        return Ok(());
+    }
+    let config = call.state.registry.config();
+    let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
+    let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
+    let scope = format!("repository:{name}:pull,push repository:{from}:pull");
+    Err(question.login_needed(Some(&scope), Some("insufficient_scope")))
+}
+
 /// Mounts, or says that the client has to upload.
 async fn mount(call: &Call, name: &RepositoryName, digest: Digest) -> Result<Option<HttpResponse>, ApiError> {
     let from = call.query.get("from").map(RepositoryName::parse).transpose()?;
+    if let Some(from) = &from {
+        expect_scope_of(call, name, from)?;
+    }
     let (view, repository, actor) = (call.view_by_token(), name.clone(), call.actor());
     let mounted = blocking(move || view.mount_blob(&repository, digest, from.as_ref(), &actor)).await?;
     Ok(mounted.then(|| created_blob(name, digest)))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::accounts::{PASSWORD, ask_for_token, server_with, text, token};
+use crate::support::accounts::{PASSWORD, ask_for_token, by_token, image, server_with, text, token};
 use crate::support::{Client, Server};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -52,6 +52,7 @@ fn scopes_are_joined_however_they_come() {
     for scopes in [
         &["repository:team/a:pull", "repository:team/b:pull", "repository:team/a:push"][..],
         &["repository:team/b:pull%20repository:team/a:pull,push"],
+        &["repository:team/b:pull+repository:team/a:pull,push"],
         &["repository:team/a:push,pull%20repository:team/a:pull", "repository:team/b:pull"],
     ] {
         assert_eq!(access(&token(&alice, scopes)), joined, "{scopes:?}");
@@ -134,4 +135,33 @@ fn a_token_is_for_its_scopes_alone() {
     }
     // What the policy denies is no matter of scopes.
     client.get("/v2/other/tags/list").expect_error(404, "NAME_UNKNOWN");
+}
+
+#[test]
+fn a_mount_asks_for_a_token_for_its_source_where_its_holder_may_have_one() {
+    let folder = TempDir::new().unwrap();
+    let rules = "[{who=[\"users\"], repos=[\"**\"], can=[\"pull\",\"push\"]}, \
+                  {who=[\"users\"], repos=[\"hidden\"], can=[]}, \
+                  {who=[\"bob\"], repos=[\"hidden\"], can=[\"pull\",\"push\"]}]";
+    let server = server_with(folder.path(), rules);
+    let alice = server.client().with_password("alice", PASSWORD);
+    let (shown, hidden) = (image(b"a layer"), image(b"another"));
+    shown.push(&alice, "source", "v1");
+    hidden.push(&server.client().with_password("bob", PASSWORD), "hidden", "v1");
+    let mount = |client: &Client, from: &str, digest: &str| {
+        client.post(&format!("/v2/target/blobs/uploads/?mount={digest}&from={from}"), b"")
+    };
+    let narrow = by_token(&alice, &["repository:target:pull,push"]);
+    let layer = &shown.blob_digests()[0];
+    let refused = mount(&narrow, "source", layer).expect_error(401, "UNAUTHORIZED");
+    let scope = "repository:target:pull,push repository:source:pull";
+    let challenge = refused.header("www-authenticate");
+    assert!(challenge.contains(&format!("scope=\"{scope}\",error=\"insufficient_scope\"")), "{challenge}");
+    let wide = by_token(&alice, &[&scope.replace(' ', "%20")]);
+    mount(&wide, "source", layer).expect_status(201);
+    // Where no token would help, nothing is told of the source: neither that it is there nor that it is not.
+    for (from, digest) in [("hidden", &hidden.blob_digests()[0]), ("hidden", layer)] {
+        mount(&narrow, from, digest).expect_status(202);
+        mount(&alice, from, digest).expect_status(202);
+    }
 }

@@ -58,12 +58,12 @@ impl Containerd {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Finished, Box<dyn Error>> {
+    pub fn run(&self, arguments: &[&str]) -> Result<Finished, Box<dyn Error>> {
         process::run(&mut self.command(arguments))
     }
 
     /// Takes the image of a layout in, as `local/NAME:image`.
-    fn import(&self, layout: &Layout, name: &str) -> Result<String, Box<dyn Error>> {
+    pub fn import(&self, layout: &Layout, name: &str) -> Result<String, Box<dyn Error>> {
         let archive = self.folder.join(format!("{name}.tar"));
         let mut tar = tools::command("tar");
         process::run(tar.arg("--create").arg("--file").arg(&archive).args(["-C", layout.path(), "."]))?;
@@ -77,7 +77,7 @@ impl Containerd {
     }
 
     /// Forgets every image and, before it returns, every byte of them.
-    fn forget_all(&self) -> Result<(), Box<dyn Error>> {
+    pub fn forget_all(&self) -> Result<(), Box<dyn Error>> {
         let names = self.run(&["list", "--quiet"])?.text();
         let names: Vec<&str> = names.lines().collect();
         self.run(&[&["remove", "--sync"], &names[..]].concat()).map(drop)
@@ -104,7 +104,7 @@ fn requests(dump: &str) -> Vec<&str> {
     lines.filter(|line| line.contains(" /v2/")).collect()
 }
 
-fn image(scene: &Scene, name: &str) -> Result<Layout, Box<dyn Error>> {
+pub fn image(scene: &Scene, name: &str) -> Result<Layout, Box<dyn Error>> {
     let layout = Layout::create(&scene.path(name))?;
     let layers = [("one", 2 << 20), (name, 3000)];
     layout.tag(&layout.put_image(scene, "amd64", &layers)?, "image")?;

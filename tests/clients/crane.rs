@@ -24,7 +24,7 @@ steps! {
     delete_and_push_again: "delete by digest, collect, push again, validate, out exact";
 }
 
-fn crane(arguments: &[&str]) -> Command {
+pub fn crane(arguments: &[&str]) -> Command {
     let mut command = tools::command("crane");
     command.args(arguments);
     command

@@ -1,7 +1,8 @@
 //! Docker daemons for the tests: real ones, in temporary folders, without a network of their own.
 
 use std::error::Error;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -37,8 +38,10 @@ pub fn shared() -> Result<Arc<Daemons>, Box<dyn Error>> {
 /// A docker client with a daemon of its own.
 pub struct Docker {
     /// Goes before the folder that it writes to.
-    _daemon: Daemon,
-    folder: TempDir,
+    daemon: Arc<Daemon>,
+    folder: Arc<TempDir>,
+    /// Where the client keeps its credentials.
+    config: PathBuf,
 }
 
 /// What a push said.
@@ -65,7 +68,18 @@ impl Docker {
         ]);
         let started = Daemon::start(command, "API listen on ");
         let (daemon, _) = started.map_err(|error| NotHere(format!("dockerd does not start: {error}")))?;
-        Ok(Docker { _daemon: daemon, folder })
+        let config = root.join("client");
+        Ok(Docker { daemon: Arc::new(daemon), config, folder: Arc::new(folder) })
+    }
+
+    /// Another client of the same daemon, which keeps its credentials in this folder.
+    pub fn client(&self, config: PathBuf) -> Docker {
+        Docker { daemon: Arc::clone(&self.daemon), folder: Arc::clone(&self.folder), config }
+    }
+
+    /// What the client keeps: settings and credentials.
+    pub fn kept(&self) -> String {
+        fs::read_to_string(self.config.join("config.json")).unwrap_or_default()
     }
 
     /// The daemon's address, for programs that run docker themselves.
@@ -77,7 +91,7 @@ impl Docker {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tools::command("docker");
         command.args(arguments).env("DOCKER_HOST", self.host());
-        command.env("DOCKER_CONFIG", self.folder.path().join("client"));
+        command.env("DOCKER_CONFIG", &self.config);
         command.env("DOCKER_BUILDKIT", "1").env("DOCKER_CLI_EXPERIMENTAL", "enabled");
         command
     }

@@ -20,7 +20,7 @@ steps! {
 /// In tags, which cannot have a plus sign, helm writes `_` for it.
 const VERSIONS: [&str; 3] = ["1.0.0", "1.1.0-rc.1+build.7", "1.2.0"];
 
-fn helm(scene: &Scene, arguments: &[&str]) -> Command {
+pub fn helm(scene: &Scene, arguments: &[&str]) -> Command {
     let mut command = tools::command("helm");
     command.args(arguments).env("HOME", scene.path("home"));
     command
@@ -35,7 +35,7 @@ fn charts(scene: &Scene) -> String {
 }
 
 /// Packages a version of the chart and returns the package.
-fn package(scene: &Scene, version: &str, note: &str) -> Result<PathBuf, Box<dyn Error>> {
+pub fn package(scene: &Scene, version: &str, note: &str) -> Result<PathBuf, Box<dyn Error>> {
     let (chart, packed) = (scene.folder("chart")?, scene.folder("packed")?);
     fs::create_dir_all(chart.join("templates"))?;
     let template = "kind: ConfigMap\ndata: {version: \"{{ .Chart.Version }}\"}\n";

@@ -5,6 +5,7 @@
 //! lacks is skipped aloud; `scripts/install-test-tools` installs it.
 
 mod dockerd;
+mod guarded;
 mod images;
 mod process;
 mod registry;

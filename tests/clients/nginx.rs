@@ -10,7 +10,6 @@ use crate::dockerd::shared;
 use crate::images::context;
 use crate::process::{self, Daemon};
 use crate::scene::{Scene, ensure, steps, text};
-use crate::support::accounts::{PASSWORD, builder_with};
 use crate::tools;
 
 steps! {
@@ -18,7 +17,6 @@ steps! {
     push_and_pull: "docker pushes 4 layers, one of 12 MiB, through nginx and TLS, pulls by tag and by digest";
     cancel_and_push_again: "docker ends a push amid a layer, through nginx; the next one is whole";
     passwords: "nginx asks for a password: docker is refused until it logs in, then pushes and pulls";
-    accounts: "docker logs in to the registry's own users through nginx, pushes and pulls";
 }
 
 /// The addresses and files of docs/operating.md.
@@ -26,12 +24,12 @@ const LISTEN: &str = "listen 443 ssl;";
 const CERTIFICATE: &str = "/etc/ssl/registry.pem";
 const KEY: &str = "/etc/ssl/registry.key";
 const UPSTREAM: &str = "server 127.0.0.1:5000;";
-const NGINX_USERS: &str = "/etc/nginx/registry.htpasswd";
+const PASSWORDS: &str = "/etc/nginx/registry.htpasswd";
 /// How often a port may be taken by another before nginx has it.
-const PORT_TRIES: usize = 3;
+pub const PORT_TRIES: usize = 3;
 
 /// The settings of nginx in the section of docs/operating.md on proxies.
-fn documented() -> Result<String, Box<dyn Error>> {
+pub fn documented() -> Result<String, Box<dyn Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
     let text = fs::read_to_string(file)?;
     let section = text.split("\n## Behind a proxy\n").nth(1).ok_or("no section on proxies")?;
@@ -52,15 +50,15 @@ fn documented_settings_let_layers_through() {
     ] {
         assert!(settings.contains(setting), "no {setting} in\n{settings}");
     }
-    for place in [LISTEN, CERTIFICATE, KEY, UPSTREAM, NGINX_USERS] {
+    for place in [LISTEN, CERTIFICATE, KEY, UPSTREAM, PASSWORDS] {
         assert_eq!(settings.matches(place).count(), 1, "{place} in\n{settings}");
     }
 }
 
 /// An nginx of the step's own before the scene's registry.
-struct Nginx {
+pub struct Nginx {
     daemon: Daemon,
-    addr: String,
+    pub addr: String,
 }
 
 impl Nginx {
@@ -70,10 +68,24 @@ impl Nginx {
     }
 
     fn start_with(scene: &Scene, settings: &str) -> Result<Nginx, Box<dyn Error>> {
-        Nginx::start_before(scene, settings, scene.registry.addr())
+        let mut last = String::new();
+        for _ in 0..PORT_TRIES {
+            let addr = free_address()?;
+            match Nginx::start_at(scene, &addr, scene.registry.addr(), settings) {
+                Ok(nginx) => return Ok(nginx),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(format!("nginx does not start: {last}").into())
     }
 
-    fn start_before(scene: &Scene, settings: &str, registry: &str) -> Result<Nginx, Box<dyn Error>> {
+    /// At this address, before the registry at that one.
+    pub fn start_at(
+        scene: &Scene,
+        addr: &str,
+        registry: &str,
+        settings: &str,
+    ) -> Result<Nginx, Box<dyn Error>> {
         let folder = scene.folder("nginx")?;
         let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         let mut openssl = tools::command("openssl");
@@ -82,17 +94,14 @@ impl Nginx {
         process::run(openssl.arg("-out").arg(&certificate).arg("-keyout").arg(&key))?;
         let mut server = settings.replace(CERTIFICATE, text(&certificate)).replace(KEY, text(&key));
         server = server.replace(UPSTREAM, &format!("server {registry};"));
-        let mut last = String::new();
-        for _ in 0..PORT_TRIES {
-            let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-            let server = server.replace(LISTEN, &format!("listen {addr} ssl;"));
-            match start(&folder, &server) {
-                Ok(daemon) => return Ok(Nginx { daemon, addr }),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(format!("nginx does not start: {last}").into())
+        server = server.replace(LISTEN, &format!("listen {addr} ssl;"));
+        Ok(Nginx { daemon: start(&folder, &server)?, addr: addr.to_owned() })
     }
+}
+
+/// An address of this machine that nobody has at the moment.
+pub fn free_address() -> Result<String, Box<dyn Error>> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// Starts nginx with nothing of the machine's settings and all of its files in the folder.
@@ -155,7 +164,7 @@ fn passwords(scene: &Scene) -> Result<(), Box<dyn Error>> {
     let hash = process::run(hash.args(["passwd", "-apr1", "only for this test"]))?.text();
     let file = scene.path("htpasswd");
     fs::write(&file, format!("tester:{hash}\n"))?;
-    let asking = documented()?.replace("#auth_basic", "auth_basic").replace(NGINX_USERS, text(&file));
+    let asking = documented()?.replace("#auth_basic", "auth_basic").replace(PASSWORDS, text(&file));
     let nginx = Nginx::start_with(scene, &asking)?;
     let repository = format!("{}/demo/closed", nginx.addr);
     let name = format!("{repository}:v1");
@@ -169,25 +178,4 @@ fn passwords(scene: &Scene) -> Result<(), Box<dyn Error>> {
     }
     let pushed = docker.builder.push(&name)?;
     pull_both(&docker.puller, &repository, "v1", &id, &pushed.digest)
-}
-
-/// The users are Wharfinger's own: nginx passes on what they say, and the registry believes it who they are.
-fn accounts(scene: &Scene) -> Result<(), Box<dyn Error>> {
-    let docker = shared()?;
-    let rules = "[{who=[\"users\"], repos=[\"**\"], can=[\"pull\", \"push\"]}]";
-    let folder = scene.folder("accounts")?;
-    let server = builder_with(&folder, rules).env("WHARFINGER_TRUSTED_PROXIES", "127.0.0.1").start();
-    let nginx = Nginx::start_before(scene, &documented()?, &server.addr().to_string())?;
-    let repository = format!("{}/demo/owned", nginx.addr);
-    let name = format!("{repository}:v1");
-    let id = docker.builder.build(&context(scene, "owned", &[("mine", 2 << 20), ("ten", 10)])?, &name)?;
-    process::run_failing(&mut docker.builder.command(&["push", &name]))?;
-    let login = |password| ["login", "--username", "alice", "--password", password, &nginx.addr];
-    process::run_failing(&mut docker.builder.command(&login("another")))?;
-    for client in [&docker.builder, &docker.puller] {
-        client.run(&login(PASSWORD))?;
-    }
-    let pushed = docker.builder.push(&name)?;
-    pull_both(&docker.puller, &repository, "v1", &id, &pushed.digest)?;
-    docker.builder.run(&["logout", &nginx.addr]).map(drop)
 }

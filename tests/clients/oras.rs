@@ -32,7 +32,7 @@ const SIGNATURE: &str = "application/vnd.example.signature";
 const REPORT: &str = "application/vnd.example.report+v1";
 const BY_API: [&str; 2] = ["--distribution-spec", "v1.1-referrers-api"];
 
-fn oras(folder: &Path, arguments: &[&str]) -> Command {
+pub fn oras(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = tools::command("oras");
     // The files' names go into the artifact as they are given, so oras runs where the files are.
     command.args(arguments).current_dir(folder);

@@ -22,7 +22,7 @@ steps! {
     unknown_image: "pull of an unknown tag and of an unknown repository says so";
 }
 
-fn open(scene: &Scene, name: &str) -> Result<Store, Box<dyn Error>> {
+pub fn open(scene: &Scene, name: &str) -> Result<Store, Box<dyn Error>> {
     Store::open(scene, "podman", name)
 }
 
@@ -33,7 +33,12 @@ fn build(scene: &Scene, store: &Store) -> Result<String, Box<dyn Error>> {
 }
 
 /// Takes an image with a layer for each file out of a layout, and returns its id.
-fn load(scene: &Scene, store: &Store, name: &str, files: &[(&str, usize)]) -> Result<String, Box<dyn Error>> {
+pub fn load(
+    scene: &Scene,
+    store: &Store,
+    name: &str,
+    files: &[(&str, usize)],
+) -> Result<String, Box<dyn Error>> {
     let layout = Layout::create(&scene.path(name))?;
     layout.tag(&layout.put_image(scene, "amd64", files)?, "image")?;
     // It makes a name of the path, and takes capitals, as temporary folders have, for an error.

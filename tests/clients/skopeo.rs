@@ -25,7 +25,7 @@ steps! {
     sync_to_mirror: "sync --all from one repository to another, index and tags";
 }
 
-fn skopeo(arguments: &[&str]) -> Command {
+pub fn skopeo(arguments: &[&str]) -> Command {
     let mut command = tools::command("skopeo");
     // Debian's policy file is only a recommendation of the package, so none is asked for.
     command.arg("--insecure-policy").args(arguments);
@@ -43,7 +43,7 @@ fn remote(scene: &Scene, name: &str) -> String {
 }
 
 /// An image of two layers in a layout, named `image`.
-fn image(scene: &Scene, name: &str) -> Result<Layout, Box<dyn Error>> {
+pub fn image(scene: &Scene, name: &str) -> Result<Layout, Box<dyn Error>> {
     let layout = Layout::create(&scene.path(name))?;
     let layers = [("one", 700_000), (name, 2000)];
     layout.tag(&layout.put_image(scene, "amd64", &layers)?, "image")?;

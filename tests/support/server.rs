@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,7 @@ pub struct Server {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     file_max_bytes: Option<u64>,
+    listen: IpAddr,
     running: Option<Running>,
     checked_at_end: bool,
     /// How many secrets were known before anybody could tell it one.
@@ -46,6 +47,7 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     file_max_bytes: Option<u64>,
     canaries_before: usize,
+    listen: Option<IpAddr>,
 }
 
 impl Builder {
@@ -67,6 +69,12 @@ impl Builder {
         self
     }
 
+    /// Listens on this address of the machine, not on 127.0.0.1.
+    pub fn listen(mut self, address: IpAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
     /// A data directory that was there before.
     pub fn data(mut self, path: &Path) -> Self {
         self.data = Some(path.to_path_buf());
@@ -83,6 +91,7 @@ impl Builder {
             arguments: self.arguments,
             environment: self.environment,
             file_max_bytes: self.file_max_bytes,
+            listen: self.listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             running: None,
             checked_at_end: true,
             canaries_before: self.canaries_before,
@@ -246,7 +255,7 @@ impl Server {
             .unwrap_or_else(|| process::program(home))
             .args(["serve", "--data"])
             .arg(&self.data)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &SocketAddr::new(self.listen, 0).to_string()])
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
@@ -254,7 +263,7 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let output = drain(child.stdout.take().expect("its output is a pipe"));
-        let Some(address) = await_address(&mut child, &output) else {
+        let Some(address) = await_address(&mut child, &output, self.listen) else {
             child.kill().ok();
             child.wait().ok();
             let said = output.lock().expect("no reader panics").clone();
@@ -315,19 +324,19 @@ fn drain(stdout: ChildStdout) -> Arc<Mutex<String>> {
     output
 }
 
-/// The first loopback address in the output; none when the process ends or stays silent.
-fn await_address(child: &mut Child, output: &Mutex<String>) -> Option<SocketAddr> {
+/// The first address of this IP in the output; none when the process ends or stays silent.
+fn await_address(child: &mut Child, output: &Mutex<String>, ip: IpAddr) -> Option<SocketAddr> {
     let started = Instant::now();
     wait::until("the server to listen or to give up", || {
         let ended = child.try_wait().expect("a child can be waited for").is_some();
-        let address = address_in(&output.lock().expect("no reader panics"));
+        let address = address_in(&output.lock().expect("no reader panics"), ip);
         (address.is_some() || ended || started.elapsed() > wait::PATIENCE / 2).then_some(address)
     })
 }
 
-fn address_in(output: &str) -> Option<SocketAddr> {
-    let (_, rest) = output.split_once("://127.0.0.1:")?;
+fn address_in(output: &str, ip: IpAddr) -> Option<SocketAddr> {
+    let (_, rest) = output.split_once(&format!("://{ip}:"))?;
     // A line is added whole, so the number is.
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))
+    Some(SocketAddr::new(ip, digits.parse().ok()?))
 }

@@ -1,10 +1,10 @@
 //! Certificates, and TLS as a client speaks it.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -47,6 +47,30 @@ impl Pair {
     pub fn connect(&self, address: SocketAddr) -> Connection {
         let stream = handshake(address, self.trust(rustls::ALL_VERSIONS)).expect("a handshake");
         Connection::secure(address, stream)
+    }
+}
+
+/// An authority that nobody knows but who is given its certificate.
+pub struct Authority {
+    pub certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn create() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for a server at this address.
+    pub fn sign(&self, address: IpAddr) -> Pair {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([address.to_string()]).expect("an address is a name");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
+        Pair { certificate, key: key.serialize_pem() }
     }
 }
 
