@@ -2,7 +2,7 @@
 //! `htpasswd -B` writes. Empty lines and lines that begin with `#` are passed over.
 
 use super::password::{BCRYPT_COST_MAX, bcrypt_cost};
-use crate::oci::TAKEN_NAMES;
+use crate::oci::{TAKEN_NAMES, is_taken};
 use std::collections::{BTreeSet, HashMap};
 
 /// The longest name in bytes.
@@ -109,7 +109,7 @@ fn entry(text: &str) -> Result<(&str, &str), Fault> {
         return Err(Fault::Name);
     }
     // A name with `robot:` before it would end at the colon.
-    if TAKEN_NAMES.contains(&name) {
+    if is_taken(name) {
         return Err(Fault::Taken);
     }
     match bcrypt_cost(hash) {

@@ -1,6 +1,6 @@
 //! `wharfinger config`, and how every command comes to its configuration.
 
-use super::{htpasswd, wrong_use};
+use super::{htpasswd, serve, wrong_use};
 use crate::auth::Policy;
 use crate::config::{self, CONFIG_VARIABLE, Config, Inputs, VARIABLE_PREFIX, Written};
 use clap::Subcommand;
@@ -73,6 +73,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let checked = load(&check.config.inputs(&[])).and_then(|config| Policy::of(&config).map(|_| config));
     let checked = checked.and_then(|config| htpasswd::open(&config).map(|_| config));
+    let checked = checked.and_then(|config| serve::load_tls(&config).map(|_| config));
     match checked {
         Ok(config) if check.json => say!("{}", as_json(&config)),
         Ok(config) => print!("{}", config.to_toml()),

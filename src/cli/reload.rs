@@ -27,8 +27,10 @@ fn read(inputs: &Inputs, state: &State) -> Result<Vec<String>, String> {
                     start it anew"
             .to_owned());
     }
-    let users = htpasswd::open(&next)?;
-    state.login.set_htpasswd(users);
+    // The same file is looked at all the time, and what is wrong in it keeps no rule from being taken back.
+    if next.htpasswd != running.htpasswd {
+        state.login.set_htpasswd(htpasswd::open(&next)?);
+    }
     state.set_policy(policy);
     open_files::check_limit(&next);
     state.registry.set_config(next);

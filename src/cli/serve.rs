@@ -87,8 +87,7 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let policy = Policy::of(&config)?;
     let users = htpasswd::open(&config)?;
-    let tls = config.tls.clone().map(Tls::load).transpose();
-    let tls = tls.map_err(|error| format!("TLS cannot be spoken (tls_certificate, tls_key): {error}"))?;
+    let tls = load_tls(&config)?;
     open_files::raise_limit();
     open_files::check_limit(&config);
     // The address first: a start that cannot have it leaves nothing on the disk.
@@ -107,6 +106,12 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let login = Login::start(&config.settings, users)?;
     let (registry, tls) = (Arc::new(registry), tls.map(Arc::new));
     Ok(Prepared { listener, watched, registry, policy, login, tls, config })
+}
+
+/// The certificate and its key, where the configuration names them.
+pub fn load_tls(config: &Config) -> Result<Option<Tls>, String> {
+    let tls = config.tls.clone().map(Tls::load).transpose();
+    tls.map_err(|error| format!("TLS cannot be spoken (tls_certificate, tls_key): {error}"))
 }
 
 /// Says what is allowed and yet is probably not meant.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How much of a path and its query a line of the log has. No name or digest is so long.
-const LOGGED_PATH_MAX_BYTES: usize = 1024;
+const LOGGED_PATH_MAX_CHARS: usize = 1024;
 /// The longest host and port that are sent back.
 const HOST_MAX_BYTES: usize = 255;
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -117,9 +117,7 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     // What asks every few seconds, all day long, would hide the rest.
     let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
     let level = if is_probe { log::Level::Debug } else { log::Level::Info };
-    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
-    // A request for a token may name a hundred repositories.
-    let path = path.get(..LOGGED_PATH_MAX_BYTES).unwrap_or(path);
+    let path = logged(uri);
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) => bytes,
         BodySize::None | BodySize::Stream => 0,
@@ -161,6 +159,46 @@ async fn dispatch(
         response.headers_mut().insert(NAMESPACE, namespace);
     }
     Ok(response)
+}
+
+/// A path and its query for a line of the log. Of keys that are none of ours only the name is there: what is sent
+/// to the wrong place may be a password.
+fn logged(uri: &Uri) -> String {
+    const SHOWN: [&str; 16] = [
+        "account",
+        "action",
+        "artifactType",
+        "client_id",
+        "digest",
+        "digest-algorithm",
+        "from",
+        "last",
+        "mount",
+        "n",
+        "ns",
+        "repo",
+        "scope",
+        "service",
+        "tag",
+        "user",
+    ];
+    let mut line = uri.path().to_owned();
+    for (number, pair) in
+        uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).enumerate()
+    {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        line.push(if number == 0 { '?' } else { '&' });
+        line.push_str(key);
+        if !value.is_empty() {
+            line.push('=');
+            line.push_str(if SHOWN.contains(&key) { value } else { "(hidden)" });
+        }
+    }
+    // A request for a token may name a hundred repositories.
+    match line.char_indices().nth(LOGGED_PATH_MAX_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// A name for a line of the log: one that could be taken for more than a name is quoted.

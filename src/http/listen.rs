@@ -41,6 +41,9 @@ impl From<Refused> for Response<BoxBody> {
     }
 }
 
+/// From how few unsent bytes on the kernel takes more.
+const UNSENT_BYTES: u32 = 64 * 1024;
+
 /// How often and how many times a silent client is probed before its connection counts as lost.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 6;
@@ -54,6 +57,8 @@ fn prepare(stream: &TcpStream, probe_after: Duration) {
     let keepalive =
         TcpKeepalive::new().with_time(probe_after).with_interval(PROBE_INTERVAL).with_retries(PROBES);
     drop(SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    // With less waiting in the kernel it says sooner that a slow client has taken some.
+    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES));
 }
 
 /// Takes the address, or says who cannot have it.

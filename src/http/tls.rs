@@ -235,7 +235,8 @@ fn end_of(certificate: &CertificateDer<'_>, path: &Path) -> Result<Timestamp, Tl
     let none = || TlsError::NoCertificate(path.to_path_buf());
     let parsed = Certificate::from_der(certificate).map_err(|_| none())?;
     let not_after = parsed.tbs_certificate().validity().not_after.to_unix_duration();
-    Timestamp::try_from(SystemTime::UNIX_EPOCH + not_after).map_err(|_| none())
+    // One without an end says the year 9999 (RFC 5280, 4.1.2.5), which is beyond what can be reckoned with.
+    Ok(Timestamp::try_from(SystemTime::UNIX_EPOCH + not_after).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]

@@ -9,6 +9,12 @@ pub const USER_NAME_MAX_BYTES: usize = 64;
 /// Names that stand for something else in rules and histories.
 pub const TAKEN_NAMES: [&str; 6] = ["anonymous", "users", "robot", "local", "rule", "collector"];
 
+/// Whether a name stands for something else, also as histories write it: `anonymous@` and an address.
+#[must_use]
+pub fn is_taken(name: &str) -> bool {
+    TAKEN_NAMES.contains(&name.split('@').next().unwrap_or(name))
+}
+
 /// The string is not a name. It is not repeated: it may hold anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UserNameError {
@@ -39,7 +45,7 @@ impl UserName {
                     && rest.iter().all(|&byte| word(byte) || b"._@-".contains(&byte)) => {}
             _ => return Err(UserNameError::Malformed),
         }
-        if TAKEN_NAMES.contains(&name) { Err(UserNameError::Taken) } else { Ok(Self(name.to_owned())) }
+        if is_taken(name) { Err(UserNameError::Taken) } else { Ok(Self(name.to_owned())) }
     }
 
     /// The name as it was written.

@@ -37,8 +37,9 @@ impl Registry {
         let steps = settings.gc_steps_per_sec;
         let ruled = self.enforce_rules_if_due(settings.retention_secs * 1000, steps);
         let (ruled, more) = unless_full(ruled)?;
-        unless_full(self.forget_old_history())?;
-        unless_full(self.forget_old_acts())?;
+        // A row that cannot be read keeps nothing else from being done.
+        or_later("old history of tags is not forgotten", self.forget_old_history());
+        or_later("old acts are not forgotten", self.forget_old_acts());
         let collected = unless_full(self.collect(Round { ends_keeping: false, steps }))?;
         let Collected { leases, manifests, blobs, blob_bytes, .. } = collected;
         if uploads + files > 0 || ruled + leases + manifests + blobs > 0 {
@@ -48,7 +49,7 @@ impl Registry {
                  {files} files"
             );
         }
-        unless_full(self.keep_accounts())?;
+        or_later("uses of tokens are not written, nor keys changed", self.keep_accounts());
         Ok((collected.unfinished || more) && steps > 0)
     }
 
@@ -132,6 +133,13 @@ impl Registry {
                 }
             }
         }
+    }
+}
+
+/// What can be done another time, and is no reason to leave the rest undone.
+fn or_later<T: Default>(what: &str, outcome: Result<T, Error>) {
+    if let Err(error) = unless_full(outcome) {
+        log::error!("{what}, which is tried again: {error}");
     }
 }
 

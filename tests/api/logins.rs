@@ -308,6 +308,32 @@ fn an_upload_outlives_its_token_and_belongs_to_who_began_it() {
 }
 
 #[test]
+fn one_wrong_password_or_token_again_and_again_counts_once() {
+    let folder = TempDir::new().unwrap();
+    let server = builder_with(folder.path(), USERS_ALL)
+        .env("WHARFINGER_FAILED_LOGINS_MAX", "3")
+        .env("WHARFINGER_FAILED_LOGIN_DELAY_MAX_MS", "10")
+        .start();
+    set_password(&server, "add", "carol", "a password");
+    let made = answer(&server, &["token", "create", "builder", "--repo", "**", "--can", "pull"]);
+    let stale = server.client().with_token(&text(&made, "secret"));
+    command(&server, &["token", "revoke", "builder"]).expect_code(0);
+    let mistyped = server.client().with_password("carol", "next password");
+    for _ in 0..10 {
+        stale.get("/v2/").expect_status(401);
+        mistyped.get("/v2/").expect_status(401);
+    }
+    // What was wrong is right once the account is another.
+    set_password(&server, "passwd", "carol", "next password");
+    mistyped.get("/v2/").expect_status(200);
+    for number in 0..2 {
+        server.client().with_password("carol", &format!("guess {number}")).get("/v2/").expect_status(401);
+    }
+    server.client().with_password("carol", "one more").get("/v2/").expect_status(429);
+    server.client().with_password("bob", PASSWORD).get("/v2/").expect_status(200);
+}
+
+#[test]
 fn who_was_shut_out_comes_in_as_nobody_where_all_may_something() {
     let server = Server::builder().env("WHARFINGER_ANONYMOUS", "pull").start();
     let made = answer(&server, &["token", "create", "only", "--repo", "team/**", "--can", "pull"]);

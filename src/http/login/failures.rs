@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The delay of the first failure; each further one doubles it.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
+pub const FIRST_DELAY: Duration = Duration::from_millis(50);
 
 /// How many are counted at once. Of more, none is counted: that many have other ways to be a nuisance, and those
 /// that were counted stay so.

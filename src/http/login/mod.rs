@@ -20,7 +20,7 @@ use crate::meters::{Counter, Exposition, Kind};
 use crate::oci::{Hidden, RepositoryName};
 use crate::registry::{Book, Registry, TokenEntry};
 use actix_web::http::header::{self, HeaderMap};
-use failures::{Attempt, Delayed, Failures};
+use failures::{Attempt, Delayed, FIRST_DELAY, Failures};
 use passwords::{Passwords, Verdict};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
@@ -243,6 +243,11 @@ impl Login {
         {
             return Ok(Caller::user(name, stored.hash.reveal()));
         }
+        let hash = stored.as_ref().map(|stored| stored.hash.clone());
+        let known = hash.as_ref().map(|hash| hash.reveal().as_str());
+        if self.passwords.is_known_wrong(known, name, password) {
+            return self.refuse(FIRST_DELAY, settings).await;
+        }
         let attempt = self.begin(address, name, settings)?;
         self.outcomes.checked.add(1);
         let verdict = match &stored {
@@ -269,7 +274,12 @@ impl Login {
                 self.passwords.remember(stored.hash.reveal(), password, settings);
                 Ok(Caller::user(name, stored.hash.reveal()))
             }
-            _ => self.failed(attempt, settings).await,
+            (verdict, _) => {
+                if verdict == Verdict::Wrong {
+                    self.passwords.remember_wrong(known, name, password, settings);
+                }
+                self.failed(attempt, settings).await
+            }
         }
     }
 
@@ -301,8 +311,14 @@ impl Login {
         });
         // It costs next to nothing to check one, and none can be guessed.
         let Some((id, token)) = token else {
-            let attempt = self.begin(address, "a robot", &config.settings)?;
-            return self.failed(attempt, &config.settings).await;
+            // None can be guessed: a client that goes on with one that was revoked is no attack.
+            let settings = &config.settings;
+            if self.passwords.is_known_wrong(None, "", text) {
+                return self.refuse(FIRST_DELAY, settings).await;
+            }
+            let attempt = self.begin(address, "", settings)?;
+            self.passwords.remember_wrong(None, "", text, settings);
+            return self.failed(attempt, settings).await;
         };
         registry.note_token_use(id, now_ms);
         Ok(Caller::robot(id, token))
@@ -387,10 +403,14 @@ impl Login {
     }
 
     async fn failed(&self, attempt: Attempt<'_>, settings: &Settings) -> Result<Caller, Refusal> {
-        self.outcomes.wrong.add(1);
         let delay = attempt.delay(settings);
         // What it waits for is no check.
         drop(attempt);
+        self.refuse(delay, settings).await
+    }
+
+    async fn refuse(&self, delay: Duration, settings: &Settings) -> Result<Caller, Refusal> {
+        self.outcomes.wrong.add(1);
         // Where too many wait, this one is told so at once. It was counted, so it is no way to more tries.
         let _waiting = self.delayed.begin(settings).ok_or(Refusal::Later(Duration::from_secs(1)))?;
         tokio::time::sleep(delay).await;

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How much the threads give way to others: the most they can.
-const NICENESS: i32 = 19;
+/// How much the threads give way to others: to the requests, and not so much that on a machine with other work
+/// nobody can log in.
+const NICENESS: i32 = 5;
 
 /// What became of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,15 @@ struct Job {
     reply: oneshot::Sender<bool>,
 }
 
-/// Passwords that were found right, by keyed hash, each with when that is forgotten.
+/// What is remembered of a password for how long, at most.
+const WRONG: Duration = Duration::from_secs(60);
+
+/// What was found out of passwords, by keyed hash, each with when that is forgotten.
 struct Remembered {
     key: [u8; 32],
     entries: Mutex<HashMap<[u8; 32], Instant>>,
+    /// Those that were wrong. Clients try one again and again, which is no guessing.
+    wrong: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
 /// The threads that check passwords, and what they found.
@@ -61,7 +67,7 @@ impl Passwords {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default() } })
+        Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default(), wrong: Mutex::default() } })
     }
 
     /// Whether it was found out a short time ago that the password fits the stored hash. Who goes on using it
@@ -89,6 +95,27 @@ impl Passwords {
         }
     }
 
+    /// Whether it was found out a short time ago that the password does not fit the stored hash of that name; also
+    /// of a name that nobody has.
+    pub fn is_known_wrong(&self, stored: Option<&str>, name: &str, password: &str) -> bool {
+        let (now, entry) = (Instant::now(), self.remembered.wrong_entry(stored, name, password));
+        let wrong = self.remembered.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.get(&entry).is_some_and(|&until| now < until)
+    }
+
+    /// Remembers that the password does not fit.
+    pub fn remember_wrong(&self, stored: Option<&str>, name: &str, password: &str, settings: &Settings) {
+        let (now, entry) = (Instant::now(), self.remembered.wrong_entry(stored, name, password));
+        let max = usize::try_from(settings.password_cache_max).unwrap_or(usize::MAX);
+        let mut wrong = self.remembered.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.len() >= max {
+            wrong.retain(|_, &mut until| now < until);
+        }
+        if wrong.len() < max {
+            wrong.insert(entry, now + WRONG);
+        }
+    }
+
     /// Checks, when a thread is free for it.
     pub async fn check(&self, check: impl FnOnce() -> bool + Send + 'static) -> Verdict {
         let (reply, answer) = oneshot::channel();
@@ -112,6 +139,10 @@ impl Remembered {
         hash.update(stored);
         hash.update(password);
         hash.finalize().into()
+    }
+
+    fn wrong_entry(&self, stored: Option<&str>, name: &str, password: &str) -> [u8; 32] {
+        self.entry(&format!("{}\0{name}", stored.unwrap_or_default()), password)
     }
 
     fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Instant>> {
@@ -197,6 +228,13 @@ mod tests {
         assert!(!passwords.is_remembered("$hashr", "ight", &settings));
         passwords.remember("$short", "right", &Settings { password_cache_secs: 0, ..Settings::default() });
         assert!(!passwords.is_remembered("$short", "right", &settings));
+        passwords.remember_wrong(None, "nobody", "wrong", &settings);
+        assert!(passwords.is_known_wrong(None, "nobody", "wrong"));
+        assert!(
+            !passwords.is_known_wrong(None, "nobody", "other")
+                && !passwords.is_known_wrong(None, "a", "wrong")
+        );
+        assert!(!passwords.is_known_wrong(Some("$hash"), "nobody", "wrong"), "now there is one");
         let full = Settings { password_cache_max: 1, ..Settings::default() };
         passwords.remember("$more", "right", &full);
         assert!(!passwords.is_remembered("$more", "right", &settings));
