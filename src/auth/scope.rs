@@ -44,8 +44,9 @@ pub struct Grant {
 }
 
 impl Scopes {
-    /// Reads scopes: each text may hold several with blanks between them, which some clients write as a plus, and what is said of one repository
-    /// in several places is joined. What is of another kind than ours is passed over.
+    /// Reads scopes: each text may hold several with blanks between them, which some clients write as a plus,
+    /// and what is said of one repository in several places is joined. What is of another kind than ours is
+    /// passed over.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ScopeError> {
         let mut scopes = Self::default();
         for text in

@@ -127,6 +127,9 @@ settings! {
     /// Bytes of all manifests that are being pushed at a time; who comes when there are more is asked to try
     /// again.
     Live manifest_bodies_max_bytes: 4 * MIB, 256 * MIB, 64 * 1024 * MIB;
+    /// Bytes of all manifests that are being pulled at a time; who comes when there are more is asked to try
+    /// again.
+    Live manifest_answers_max_bytes: 4 * MIB, 256 * MIB, 64 * 1024 * MIB;
     /// Blobs and manifests that one manifest may reference.
     Live manifest_references_max: 1, 5_000, 5_000;
     /// Tags that one PUT of a manifest may set by `?tag=`.
@@ -156,7 +159,8 @@ settings! {
     /// may have any number.
     Live connections_per_address_max: 1, 256, 1_000_000;
     /// Requests that may be worked on at a time, each from its head to that of its answer; further ones are
-    /// asked to try again. /livez, /readyz and /metrics are always answered.
+    /// asked to try again. Those with a body are counted by themselves, up to as many. /livez, /readyz and
+    /// /metrics are always answered.
     Live requests_in_flight_max: 1, 1024, 1_000_000;
     /// Seconds without a byte of a request's body after which the request ends. An upload stays and can go
     /// on.
@@ -184,8 +188,8 @@ settings! {
     Restart password_threads: 0, 0, 64;
     /// Passwords that may wait to be checked; who comes when there are more is asked to try again.
     Restart password_queue_max: 1, 64, 10_000;
-    /// Seconds for which a password that was found right is not checked again after it was used last. One that
-    /// is changed counts at once.
+    /// Seconds for which a password that was found right is not checked again after it was used last. One
+    /// that is changed counts at once.
     Live password_cache_secs: 0, 60, 3600;
     /// Passwords that are remembered so.
     Live password_cache_max: 0, 10_000, 1_000_000;

@@ -161,8 +161,8 @@ async fn dispatch(
     Ok(response)
 }
 
-/// A path and its query for a line of the log. Of keys that are none of ours only the name is there: what is sent
-/// to the wrong place may be a password.
+/// A path and its query for a line of the log. Of keys that are none of ours only the name is there: what is
+/// sent to the wrong place may be a password.
 fn logged(uri: &Uri) -> String {
     const SHOWN: [&str; 16] = [
         "account",

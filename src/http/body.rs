@@ -166,12 +166,18 @@ pub struct Held {
 }
 
 impl Held {
+    /// Counts the bytes of an answer, unless all would be more than `max`.
+    pub fn of_answer(count: u64, all: &Arc<AtomicU64>, max: u64) -> Result<Self, ApiError> {
+        let mut held = Self { bytes: 0, all: Arc::clone(all) };
+        held.add(count, max).map(|()| held)
+    }
+
     /// Counts some more, unless all would be more than `max`.
     fn add(&mut self, count: u64, max: u64) -> Result<(), ApiError> {
         let more = |all: u64| all.checked_add(count).filter(|&all| all <= max);
         if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            let message = "too many bytes of manifests are being pushed (setting manifest_bodies_max_bytes): \
-                           try again";
+            let message = "too many bytes of manifests are on their way (manifest_bodies_max_bytes, \
+                           manifest_answers_max_bytes): try again";
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
                 .with_header(header::RETRY_AFTER, "1"));
         }
@@ -219,7 +225,8 @@ pub async fn collect(
 
 /// Reads the form that a request for a token is, whole.
 pub async fn form(body: &mut Payload, settings: &Settings, limits: &Limits) -> Result<String, ApiError> {
-    let (max_bytes, secs) = (settings.token_request_max_bytes, settings.manifest_body_secs);
+    // Who sends it has no more rights than anybody, and may not hold a place for long.
+    let (max_bytes, secs) = (settings.token_request_max_bytes, settings.head_read_secs);
     let refuse = |status, words: &str| ApiError::new(status, Code::Unsupported, words);
     let mut pace = Pace::new(settings, limits);
     let read = async {
@@ -254,6 +261,9 @@ pub async fn drain(body: &mut Payload, max_bytes: u64, time_limit: Duration) -> 
     };
     tokio::time::timeout(time_limit, read).await.unwrap_or(false)
 }
+
+/// How much of a manifest is handed over at once.
+const MANIFEST_PIECE_BYTES: usize = 64 * 1024;
 
 type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
@@ -315,6 +325,19 @@ async fn blocking_read<T: Send + 'static>(
     read.map_err(std::io::Error::other).flatten().inspect_err(|error| {
         log::error!("reading a blob failed, its transfer is broken off: {error}");
     })
+}
+
+/// A manifest as a body, in pieces, so that it is let go of when the last one was taken.
+pub fn of_manifest(bytes: Vec<u8>, held: Held) -> SizedStream<Pieces> {
+    let length = bytes.len() as u64;
+    let pieces = stream::unfold((Bytes::from(bytes), held), |(mut left, held)| async move {
+        if left.is_empty() {
+            return None;
+        }
+        let piece = left.split_to(left.len().min(MANIFEST_PIECE_BYTES));
+        Some((Ok(piece), (left, held)))
+    });
+    SizedStream::new(length, pieces.boxed())
 }
 
 /// The body of an answer to HEAD: it has a length and is not sent.

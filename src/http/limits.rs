@@ -73,6 +73,9 @@ pub struct Limits {
     /// Handshakes that failed by what the client sent.
     pub handshakes_failed: Counter,
     in_flight: AtomicU64,
+    /// Requests whose bodies are awaited: how long that takes is their clients' to say, so they have room of
+    /// their own and keep nobody from pulling.
+    bodies: AtomicU64,
 }
 
 impl Limits {
@@ -81,14 +84,15 @@ impl Limits {
         self.met[limit as usize].add(1);
     }
 
-    /// Begins a request, unless there are `max` already.
-    pub fn begin(self: &Arc<Self>, max: u64) -> Option<InFlight> {
+    /// Begins a request, unless there are `max` already: of those with bodies, or of those without.
+    pub fn begin(self: &Arc<Self>, has_body: bool, max: u64) -> Option<InFlight> {
         let one_more = |count: u64| (count < max).then_some(count + 1);
-        let begun = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        let counter = if has_body { &self.bodies } else { &self.in_flight };
+        let begun = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         if begun.is_err() {
             self.note(Limit::InFlight);
         }
-        begun.ok().map(|_| InFlight(Arc::clone(self)))
+        begun.ok().map(|_| InFlight { limits: Arc::clone(self), has_body })
     }
 
     /// Writes all of it.
@@ -97,7 +101,7 @@ impl Limits {
         page.counter("wharfinger_connections_total", "Connections that were let in.", self.accepted.get());
         page.gauge("wharfinger_connections_open", "Connections that are open.", gauge(&self.open));
         let help = "Requests whose answer has not begun.";
-        page.gauge("wharfinger_http_requests_in_flight", help, gauge(&self.in_flight));
+        page.gauge("wharfinger_http_requests_in_flight", help, gauge(&self.in_flight) + gauge(&self.bodies));
         let help = "Handshakes of TLS that failed by what the client sent or was sent.";
         page.counter("wharfinger_tls_handshakes_failed_total", help, self.handshakes_failed.get());
         let name = "wharfinger_limits_met_total";
@@ -110,11 +114,15 @@ impl Limits {
 }
 
 /// A request that is worked on.
-pub struct InFlight(Arc<Limits>);
+pub struct InFlight {
+    limits: Arc<Limits>,
+    has_body: bool,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let counter = if self.has_body { &self.limits.bodies } else { &self.limits.in_flight };
+        counter.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -274,10 +282,10 @@ mod tests {
     #[test]
     fn requests_are_counted_until_they_are_dropped() {
         let limits = Arc::<Limits>::default();
-        let one = limits.begin(1);
-        assert!(one.is_some() && limits.begin(1).is_none());
+        let one = limits.begin(false, 1);
+        assert!(one.is_some() && limits.begin(false, 1).is_none());
         drop(one);
-        assert!(limits.begin(1).is_some());
+        assert!(limits.begin(false, 1).is_some());
         for (i, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, i);
             assert!(crate::config::Setting::named(limit.setting()).is_some(), "{}", limit.setting());

@@ -1,7 +1,7 @@
 //! `/v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
 //! Manifests").
 
-use super::body;
+use super::body::{self, Held};
 use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
@@ -35,7 +35,13 @@ pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Res
         .insert_header((header::CONTENT_TYPE, manifest.media_type))
         .insert_header((header::ETAG, entity_tag(manifest.digest)))
         .insert_header((CONTENT_DIGEST, manifest.digest.to_string()));
-    Ok(if head { response.body(body::unsent(manifest.size)) } else { response.body(manifest.bytes) })
+    if head {
+        return Ok(response.body(body::unsent(manifest.size)));
+    }
+    let (all, max) =
+        (&call.state.answer_bytes, call.state.registry.config().settings.manifest_answers_max_bytes);
+    let counted = Held::of_answer(manifest.size, all, max)?;
+    Ok(response.body(body::of_manifest(manifest.bytes, counted)))
 }
 
 /// PUT: stores the manifest and sets its tags: that of the path, and those of the query.

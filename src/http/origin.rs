@@ -75,8 +75,8 @@ impl Origin {
         let address = peer.map(|peer| peer.ip().to_canonical());
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| uri.authority().map(Authority::as_str));
-        // A proxy that nobody told us of speaks TLS with its clients. Whoever lies about that deceives only itself,
-        // and a password that is asked for at an address without TLS would be sent in the clear.
+        // A proxy that nobody told us of speaks TLS with its clients. Whoever lies about that deceives only
+        // itself, and a password that is asked for at an address without TLS would be sent in the clear.
         let is_tls = is_tls || last(headers, &FORWARDED_PROTO).and_then(scheme) == Some(Scheme::Https);
         let direct = Self {
             address,

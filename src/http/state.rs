@@ -25,6 +25,8 @@ pub struct State {
     pub login: Login,
     /// The bytes of manifests that are being pushed.
     pub manifest_bytes: Arc<AtomicU64>,
+    /// The bytes of manifests that are being pulled.
+    pub answer_bytes: Arc<AtomicU64>,
     /// Whether the registry can do its work, as it was last found out.
     pub readiness: Arc<Readiness>,
     /// What was asked since the start.
@@ -47,6 +49,7 @@ impl State {
             policy: RwLock::new(Arc::new(policy)),
             login,
             manifest_bytes: Arc::default(),
+            answer_bytes: Arc::default(),
             readiness: Arc::default(),
             requests: Arc::default(),
             limits: Arc::default(),
@@ -99,9 +102,12 @@ impl State {
         Origin::of(peer, is_tls, uri, headers, &self.registry.config().trusted_proxies)
     }
 
-    /// Begins a request, unless too many are worked on. Those who watch are not kept out by the others, but for
-    /// passwords, which take time.
+    /// Begins a request, unless too many are worked on. Those who watch are not kept out by the others, but
+    /// for passwords, which take time.
     pub fn begin(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<InFlight>, ApiError> {
+        // Those with a body say how long it is, or that it comes in chunks.
+        let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
         let has_credentials = headers.contains_key(header::AUTHORIZATION);
         match route::parse(uri.path()) {
             Ok(Some(Route::Live | Route::Ready)) => return Ok(None),
@@ -109,7 +115,7 @@ impl State {
             _ => {}
         }
         let max = self.registry.config().settings.requests_in_flight_max;
-        let begun = self.limits.begin(max).ok_or_else(|| {
+        let begun = self.limits.begin(has_body, max).ok_or_else(|| {
             let message = "too many requests are worked on (setting requests_in_flight_max): try again";
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
                 .with_header(header::RETRY_AFTER, "1")

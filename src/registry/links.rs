@@ -84,8 +84,8 @@ pub fn any_holder(
         )
     };
     let mut range = KeyRange::prefix(&digest);
-    // Who finds none among so many uploads: it must not hold up the others, nor take longer the more there are
-    // that may not be seen.
+    // Who finds none among so many uploads: it must not hold up the others, nor take longer the more there
+    // are that may not be seen.
     let mut left = HOLDERS_ASKED_MAX;
     while let Some(((_, repository, _), ())) = rows.first(&BLOB_USER, &range)? {
         if is_one(repository)? {

@@ -289,8 +289,10 @@ fn no_more_requests_are_worked_on_than_there_may_be() {
     let mut running: Vec<_> = (0..2).map(|_| begin(&server, "busy", "Content-Length: 8").0).collect();
     let in_flight = "wharfinger_http_requests_in_flight";
     wait::until_true("both of them", || value(&client, in_flight) == 2);
-    let reply = client.get("/v2/").expect_error(429, "TOOMANYREQUESTS");
+    let reply = client.post("/v2/busy/blobs/uploads/", b"x").expect_error(429, "TOOMANYREQUESTS");
     assert_eq!(reply.header("retry-after"), "1");
+    // What waits for others' bodies keeps nobody from pulling.
+    client.get("/v2/").expect_status(200);
     client.get("/livez").expect_status(200);
     client.get("/readyz").expect_status(200);
     assert_eq!(met(&client, "requests_in_flight_max"), 1);

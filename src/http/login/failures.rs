@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// The delay of the first failure; each further one doubles it.
 pub const FIRST_DELAY: Duration = Duration::from_millis(50);
 
-/// How many are counted at once. Of more, none is counted: that many have other ways to be a nuisance, and those
-/// that were counted stay so.
+/// How many are counted at once. Of more, none is counted: that many have other ways to be a nuisance, and
+/// those that were counted stay so.
 const COUNTED_MAX: usize = 100_000;
 
 /// Whose logins are counted: an address as a whole, or one name that is tried from there. So what one client
@@ -37,8 +37,8 @@ pub struct Failures {
     names: RandomState,
 }
 
-/// A login that is being checked. It counts as wrong until it is known to be right, so that many at once are no
-/// way around the limit.
+/// A login that is being checked. It counts as wrong until it is known to be right, so that many at once are
+/// no way around the limit.
 pub struct Attempt<'a> {
     failures: &'a Failures,
     counted: Vec<Counted>,

@@ -177,8 +177,8 @@ impl Login {
         book.has_users() || book.tokens().next().is_some() || self.htpasswd().is_some()
     }
 
-    /// Whether the header holds what this registry alone gives out. Such a thing is looked at even where there is
-    /// nobody who could have any: who was shut out is not to come in as a stranger.
+    /// Whether the header holds what this registry alone gives out. Such a thing is looked at even where
+    /// there is nobody who could have any: who was shut out is not to come in as a stranger.
     #[must_use]
     pub fn are_ours(headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).filter_map(|value| value.to_str().ok());

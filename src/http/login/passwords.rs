@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How much the threads give way to others: to the requests, and not so much that on a machine with other work
-/// nobody can log in.
+/// How much the threads give way to others: to the requests, and not so much that on a machine with other
+/// work nobody can log in.
 const NICENESS: i32 = 5;
 
 /// What became of a check.
@@ -95,8 +95,8 @@ impl Passwords {
         }
     }
 
-    /// Whether it was found out a short time ago that the password does not fit the stored hash of that name; also
-    /// of a name that nobody has.
+    /// Whether it was found out a short time ago that the password does not fit the stored hash of that name;
+    /// also of a name that nobody has.
     pub fn is_known_wrong(&self, stored: Option<&str>, name: &str, password: &str) -> bool {
         let (now, entry) = (Instant::now(), self.remembered.wrong_entry(stored, name, password));
         let wrong = self.remembered.wrong.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How many tokens are remembered. Clients that push and pull have a handful each.
 const TOKENS_MAX: usize = 10_000;
 
-/// The longest token that is remembered: one for a few repositories is shorter, and one for a hundred is checked
-/// each time, so that nobody fills the memory by asking for such.
+/// The longest token that is remembered: one for a few repositories is shorter, and one for a hundred is
+/// checked each time, so that nobody fills the memory by asking for such.
 const TOKEN_MAX_BYTES: usize = 2048;
 
 /// The keys, and what they were found to have signed. With other keys all of it is forgotten.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::dockerd::{Daemons, Docker, shared};
 use crate::guarded::{self, CLOSED, Client, Guarded, PASSWORD, PULL_FOR_ALL, USER, in_and_out};
 use crate::images::context;
@@ -87,6 +90,8 @@ fn bearer(scene: &Scene) -> Result<(), Box<dyn Error>> {
     }
     for kept in clients.kept() {
         ensure!(kept.contains("identitytoken"), "docker keeps no token: {kept}");
+        let password = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+        ensure!(!kept.contains(&password), "docker keeps the password: {kept}");
     }
     Ok(())
 }
@@ -115,24 +120,30 @@ fn changed_password(scene: &Scene) -> Result<(), Box<dyn Error>> {
 const CERTS: &str = "/etc/docker/certs.d";
 
 /// A folder of a registry in there, which goes again.
-struct Trusted(PathBuf);
+struct Trusted {
+    folder: PathBuf,
+    /// Whether the folder of all of them goes, too.
+    is_first: bool,
+}
 
 impl Trusted {
     fn new(host: &str, authority: &str) -> Result<Trusted, Box<dyn Error>> {
-        let trusted = Trusted(Path::new(CERTS).join(host));
-        let written = fs::create_dir_all(&trusted.0);
-        written.map_err(|error| NotHere(format!("{} cannot be made: {error}", trusted.0.display())))?;
-        fs::copy(authority, trusted.0.join("ca.crt"))?;
+        let (folder, is_first) = (Path::new(CERTS).join(host), !Path::new(CERTS).exists());
+        let made = fs::create_dir_all(&folder);
+        made.map_err(|error| NotHere(format!("{} cannot be made: {error}", folder.display())))?;
+        let trusted = Trusted { folder, is_first };
+        fs::copy(authority, trusted.folder.join("ca.crt"))?;
         Ok(trusted)
     }
 }
 
 impl Drop for Trusted {
     fn drop(&mut self) {
-        let removed = fs::remove_dir_all(&self.0);
-        // Whatever else is in there stays.
-        fs::remove_dir(CERTS).ok();
-        removed.ok();
+        fs::remove_dir_all(&self.folder).ok();
+        if self.is_first {
+            // It stays if there is something else in it by now.
+            fs::remove_dir(CERTS).ok();
+        }
     }
 }
 
