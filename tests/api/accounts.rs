@@ -201,6 +201,9 @@ fn who_is_in_the_file_and_in_the_ledger_is_told() {
 
     fs::write(&file, "alice:secret\n").expect("the file is written");
     server.hang_up();
-    wait::until_true("the refusal", || server.log().contains("not reloaded"));
+    wait::until_true("the reload", || server.log().contains("reloaded: nothing has changed"));
+    // Whoever comes then is checked by what the file said before.
+    server.client().with_password("carol", "wrong").get("/v2/").expect_status(401);
+    wait::until_true("its line", || server.log().contains("what it said before stays in force"));
     assert!(!server.log().contains("alice:secret"));
 }

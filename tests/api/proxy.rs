@@ -103,10 +103,10 @@ fn nothing_is_local_that_comes_through_a_proxy() {
 fn a_reload_changes_whom_to_trust() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let file = home.path().join("w.toml");
-    std::fs::write(&file, "").expect("written");
+    std::fs::write(&file, "anonymous = \"admin\"\n").expect("written");
     let server = Server::builder().arg("--config").arg(file.to_str().expect("UTF-8")).start();
     assert!(!line_on(&server, &[("x-forwarded-for", CLIENT)]).contains(CLIENT));
-    std::fs::write(&file, "trusted_proxies = \"127.0.0.1\"\n").expect("written");
+    std::fs::write(&file, "anonymous = \"admin\"\ntrusted_proxies = \"127.0.0.1\"\n").expect("written");
     server.hang_up();
     wait::until_true("the reload", || server.log().contains("trusted_proxies was nothing and is 127.0.0.1"));
     assert!(line_on(&server, &[("x-forwarded-for", CLIENT)]).contains(CLIENT));
