@@ -209,8 +209,11 @@ impl Question<'_> {
     /// 401: with credentials, or with others, it may be another answer.
     pub fn login_needed(&self, scope: Option<&str>, error: Option<&str>) -> ApiError {
         let message = match error {
-            Some(_) => "the token is not for this: get one for the scope that WWW-Authenticate names",
-            None => "log in first: `docker login` with this registry's host, or send credentials",
+            Some(_) if self.caller.principal != Principal::Anonymous => {
+                "the token is not for this: get one for the scope that WWW-Authenticate names"
+            }
+            // Also to one who holds the token that everybody gets.
+            _ => "log in first: `docker login` with this registry's host, or send credentials",
         };
         let challenge = challenge(self.origin, self.config, scope, error);
         ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
