@@ -162,7 +162,8 @@ impl Step {
             }
             Self::Attach { image, kind, .. } => attached(image, kind).push_untagged(root, name),
             Self::Delete { image: number, .. } => {
-                root.delete_manifest(name, &image(number).digest).expect_status_in(&[202, 404]);
+                // An index that lists it keeps it.
+                root.delete_manifest(name, &image(number).digest).expect_status_in(&[202, 404, 405]);
             }
             Self::Untag { tag, .. } => {
                 root.delete_manifest(name, TAGS[tag]).expect_status_in(&[202, 404]);
