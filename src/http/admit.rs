@@ -5,7 +5,7 @@ use super::error::{ApiError, Code};
 use super::login::{Caller, Login, Refusal};
 use super::origin::Origin;
 use super::query::Query;
-use super::rights::{Methods, Question, Right, methods, right};
+use super::rights::{Methods, Question, Right, methods, refuse, right};
 use super::route::{self, Route};
 use super::state::{Audience, State};
 use crate::auth::Policy;
@@ -76,22 +76,16 @@ pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> 
     let right = if audience == Audience::Watchers { Right::Nothing } else { right(&route, action) };
     let is_stranger = asks_nobody && !Login::are_ours(headers);
     let caller = if right == Right::Nothing || is_stranger {
-        Ok(Caller::anonymous())
+        Caller::anonymous()
     } else {
-        caller_of(state, &route, headers, origin).await
+        let caller = caller_of(state, &route, headers, origin).await;
+        caller.map_err(|refusal| refuse(refusal, &right, origin, &config))?
     };
-    let anonymous = Caller::anonymous();
-    let caller_so_far = caller.as_ref().unwrap_or(&anonymous);
-    let question = Question { caller: caller_so_far, policy: &policy, asks_nobody, origin, config: &config };
-    if let Err(refusal) = caller {
-        return Err(question.refuse(refusal, &right));
-    }
-    question.decide(&right)?;
+    Question { caller: &caller, policy: &policy, asks_nobody, origin, config: &config }.decide(&right)?;
     refuse_encoding(headers)?;
     if matches!(route, Route::Manifest(..)) && method == Method::PUT {
         refuse_large_manifest(headers, config.settings.manifest_max_bytes)?;
     }
-    let caller = caller.unwrap_or(anonymous);
     Ok(Admitted { route, query, caller, policy, asks_nobody })
 }
 

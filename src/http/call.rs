@@ -5,8 +5,10 @@ use super::error::{ApiError, Code};
 use super::login::Caller;
 use super::origin::Origin;
 use super::query::Query;
+use super::rights::Question;
 use super::state::{Audience, State};
 use crate::auth::{Action, Policy, Principal, Seeing};
+use crate::config::Config;
 use crate::oci::RepositoryName;
 use crate::registry::{Actor, Registry, Sight, View};
 use actix_web::HttpRequest;
@@ -95,6 +97,13 @@ impl Call {
     #[must_use]
     pub fn rules_registry(&self) -> bool {
         self.policy.rules_registry(&self.caller.principal) && !self.caller.is_scoped()
+    }
+
+    /// What the caller is told who may not do something.
+    #[must_use]
+    pub fn question<'a>(&'a self, config: &'a Config) -> Question<'a> {
+        let Self { caller, policy, asks_nobody, origin, .. } = self;
+        Question { caller, policy, asks_nobody: *asks_nobody, origin, config }
     }
 
     /// Who calls, for what is remembered of it.

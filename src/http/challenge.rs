@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn challenge(origin: &Origin, config: &Config, scope: Option<&str>, error: Option<&str>) -> String {
     if config.challenge == Challenge::Basic {
-        return format!("Basic realm=\"{SERVICE}\"");
+        return password_challenge();
     }
     let mut value = format!("Bearer realm=\"{}/token\",service=\"{SERVICE}\"", origin.base_url(config));
     for (key, text) in [("scope", scope), ("error", error)] {
@@ -20,4 +20,10 @@ pub fn challenge(origin: &Origin, config: &Config, scope: Option<&str>, error: O
         }
     }
     value
+}
+
+/// The value that asks for name and password themselves (RFC 7617).
+#[must_use]
+pub fn password_challenge() -> String {
+    format!("Basic realm=\"{SERVICE}\"")
 }

@@ -5,7 +5,6 @@ use super::error::{ApiError, Code};
 use super::origin::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO};
 use super::query::next_link;
 use super::reply::blocking;
-use super::rights::Question;
 use crate::oci::{RepositoryName, Tag};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -101,10 +100,7 @@ pub fn expect_ruler(call: &Call) -> Result<(), ApiError> {
     if call.rules_registry() {
         return Ok(());
     }
-    let config = call.state.registry.config();
-    let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
-    let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
-    Err(question.refuse_ruling())
+    Err(call.question(&call.state.registry.config()).refuse_ruling())
 }
 
 /// What is for this machine alone is not for whoever asks through a proxy on it, nor for a page in a browser

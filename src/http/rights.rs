@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::oci::RepositoryName;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
+use std::time::Duration;
 
 /// What a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,11 +144,11 @@ impl Question<'_> {
             Right::ToBeLetIn if is_let_in => Ok(()),
             Right::ToHaveLoggedIn | Right::ToBeLetIn => Err(self.login_needed(None, None)),
             Right::ToList => {
-                let scope = Some("registry:catalog:*");
+                let scope = scope_of(right);
                 match (is_let_in, caller.covers_catalog()) {
                     (true, true) => Ok(()),
-                    (true, false) => Err(self.login_needed(scope, Some("insufficient_scope"))),
-                    (false, _) => Err(self.login_needed(scope, None)),
+                    (true, false) => Err(self.login_needed(scope.as_deref(), Some("insufficient_scope"))),
+                    (false, _) => Err(self.login_needed(scope.as_deref(), None)),
                 }
             }
             Right::On(name, action) => self.decide_on(name, *action),
@@ -160,15 +161,10 @@ impl Question<'_> {
         if is_allowed && caller.covers(action, name) {
             return Ok(());
         }
-        let words = match action {
-            Action::Pull => "pull",
-            Action::Create | Action::Push => "pull,push",
-            Action::Delete | Action::Admin => scope::word(action),
-        };
-        let scope = format!("repository:{name}:{words}");
         let error = caller.is_scoped().then_some("insufficient_scope");
         if is_allowed || caller.principal == Principal::Anonymous {
-            return Err(self.login_needed(Some(&scope), error));
+            let scope = scope_of(&Right::On(name, action));
+            return Err(self.login_needed(scope.as_deref(), error));
         }
         if action == Action::Pull {
             return Ok(());
@@ -207,6 +203,7 @@ impl Question<'_> {
     }
 
     /// 401: with credentials, or with others, it may be another answer.
+    #[must_use]
     pub fn login_needed(&self, scope: Option<&str>, error: Option<&str>) -> ApiError {
         let message = match error {
             Some(_) if self.caller.principal != Principal::Anonymous => {
@@ -215,34 +212,46 @@ impl Question<'_> {
             // Also to one who holds the token that everybody gets.
             _ => "log in first: `docker login` with this registry's host, or send credentials",
         };
-        let challenge = challenge(self.origin, self.config, scope, error);
-        ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
-            .with_header(WWW_AUTHENTICATE, challenge)
+        unauthorized(message, &challenge(self.origin, self.config, scope, error))
     }
+}
 
-    /// What is told to one whose credentials do not let them in.
-    pub fn refuse(&self, refusal: Refusal, right: &Right<'_>) -> ApiError {
-        let (message, error) = match refusal {
-            Refusal::Later(wait) => {
-                let secs = wait.as_secs().max(1).to_string();
-                let message = "too many logins that are wrong or wait to be checked: try again later";
-                return ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
-                    .with_header(RETRY_AFTER, secs);
-            }
-            Refusal::Expired => ("the token's time is over: get another one", "invalid_token"),
-            Refusal::Wrong => ("these credentials are not, or not any more, right", "invalid_token"),
-        };
-        let scope = match right {
-            Right::On(name, action) => {
-                let words = if *action == Action::Create { "pull,push" } else { scope::word(*action) };
-                Some(format!("repository:{name}:{words}"))
-            }
-            Right::ToList => Some("registry:catalog:*".to_owned()),
-            _ => None,
-        };
-        let challenge = challenge(self.origin, self.config, scope.as_deref(), Some(error));
-        ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
-            .with_header(WWW_AUTHENTICATE, challenge)
+/// What is told to one whose credentials do not let them in.
+#[must_use]
+pub fn refuse(refusal: Refusal, right: &Right<'_>, origin: &Origin, config: &Config) -> ApiError {
+    let message = match refusal {
+        Refusal::Later(wait) => return too_many_logins(wait),
+        Refusal::Expired => "the token's time is over: get another one",
+        Refusal::Wrong => "these credentials are not, or not any more, right",
+    };
+    unauthorized(message, &challenge(origin, config, scope_of(right).as_deref(), Some("invalid_token")))
+}
+
+/// 429: the same may be right so much later.
+#[must_use]
+pub fn too_many_logins(wait: Duration) -> ApiError {
+    let message = "too many logins that are wrong or wait to be checked: try again later";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
+        .with_header(RETRY_AFTER, wait.as_secs().max(1).to_string())
+}
+
+/// 401, with what the client is to do.
+#[must_use]
+pub fn unauthorized(message: &str, challenge: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
+        .with_header(WWW_AUTHENTICATE, challenge.to_owned())
+}
+
+/// The scope of a token that the right takes; none: it takes no certain one.
+fn scope_of(right: &Right<'_>) -> Option<String> {
+    match right {
+        Right::On(name, action) => {
+            // Who pushes asks what is there already.
+            let reads = if matches!(action, Action::Create | Action::Push) { "pull," } else { "" };
+            Some(format!("repository:{name}:{reads}{}", scope::word(*action)))
+        }
+        Right::ToList => Some("registry:catalog:*".to_owned()),
+        Right::Nothing | Right::ToBeLetIn | Right::ToHaveLoggedIn | Right::ToRunIt => None,
     }
 }
 

@@ -7,17 +7,18 @@
 
 use super::body;
 use super::call::Call;
+use super::challenge::password_challenge;
 use super::error::{ApiError, Code};
 use super::login::{Caller, Holder, Refusal};
 use super::query::Query;
 use super::reply::blocking;
-use super::rights::{Question, Right};
+use super::rights::{too_many_logins, unauthorized};
 use crate::auth::Principal;
 use crate::auth::bearer::{Claims, SERVICE, Use};
 use crate::auth::scope::{Grant, Scopes};
 use crate::registry::rfc3339;
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, WWW_AUTHENTICATE};
+use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Payload;
 use serde_json::json;
@@ -43,7 +44,7 @@ pub async fn token(call: &Call, body: &mut Payload) -> Result<HttpResponse, ApiE
     };
     if asked.caller.principal == Principal::Anonymous && !call.policy.anonymous_may_anything() {
         let message = "log in with name and password: nobody gets a token here without";
-        return Err(unauthorized(message));
+        return Err(login_needed(message));
     }
     answer(call, asked).await
 }
@@ -55,10 +56,10 @@ async fn asked_by_get(call: &Call) -> Result<Asked, ApiError> {
         .login
         .identify(&call.state.registry, call.request.headers(), call.origin.address, false)
         .await
-        .map_err(|refusal| refused(call, refusal))?;
+        .map_err(refused)?;
     // What is only for some scopes would become one for others.
     if caller.is_scoped() {
-        return Err(unauthorized("a token is got with name and password, not with a token"));
+        return Err(login_needed("a token is got with name and password, not with a token"));
     }
     expect_service(call.query.get("service"))?;
     Ok(Asked {
@@ -98,7 +99,7 @@ async fn asked_by_post(call: &Call, body: &mut Payload) -> Result<Asked, ApiErro
         }
     };
     Ok(Asked {
-        caller: caller.map_err(|refusal| refused(call, refusal))?,
+        caller: caller.map_err(refused)?,
         scopes: scopes(form.get_all("scope"))?,
         wants_refresh: form.get("access_type") == Some("offline"),
         refresh,
@@ -177,23 +178,16 @@ fn scope_of(grants: &[Grant]) -> String {
     grants.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-fn refused(call: &Call, refusal: Refusal) -> ApiError {
-    if let Refusal::Later(_) = refusal {
-        let (config, caller) = (call.state.registry.config(), Caller::anonymous());
-        let question = Question {
-            caller: &caller,
-            policy: &call.policy,
-            asks_nobody: false,
-            origin: &call.origin,
-            config: &config,
-        };
-        return question.refuse(refusal, &Right::Nothing);
+fn refused(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::Later(wait) => too_many_logins(wait),
+        Refusal::Wrong | Refusal::Expired => {
+            login_needed("name, password or token is not, or not any more, right")
+        }
     }
-    unauthorized("name, password or token is not, or not any more, right")
 }
 
 /// Here it is always the password that is asked for: the token service is where tokens come from.
-fn unauthorized(message: &str) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
-        .with_header(WWW_AUTHENTICATE, format!("Basic realm=\"{SERVICE}\""))
+fn login_needed(message: &str) -> ApiError {
+    unauthorized(message, &password_challenge())
 }

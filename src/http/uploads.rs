@@ -5,7 +5,7 @@ use super::call::Call;
 use super::error::{ApiError, Code};
 use super::login::Refusal;
 use super::reply::{self, blocking, created};
-use super::rights::{Question, Right};
+use super::rights::{Right, refuse};
 use crate::auth::Action;
 use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, SessionId};
 use crate::registry::{Error, Upload};
@@ -68,10 +68,8 @@ pub async fn expect_owner(call: &Call, name: &RepositoryName, session: SessionId
         call.caller.ends_at_ms().filter(|&ends_at_ms| ends_at_ms <= call.state.registry.now_ms());
     let began_later = |ended_at_ms| owner.is_none_or(|owner| owner.began_at_ms >= ended_at_ms);
     if ended_at_ms.is_some_and(began_later) {
-        let config = call.state.registry.config();
-        let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
-        let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
-        return Err(question.refuse(Refusal::Expired, &Right::On(name, Action::Create)));
+        let right = Right::On(name, Action::Create);
+        return Err(refuse(Refusal::Expired, &right, &call.origin, &call.state.registry.config()));
     }
     Ok(())
 }
@@ -92,11 +90,9 @@ fn expect_scope_of(call: &Call, name: &RepositoryName, from: &RepositoryName) ->
     if !is_allowed || call.caller.covers(Action::Pull, from) {
         return Ok(());
     }
-    let config = call.state.registry.config();
-    let (caller, policy, origin) = (&call.caller, &*call.policy, &call.origin);
-    let question = Question { caller, policy, asks_nobody: false, origin, config: &config };
     let scope = format!("repository:{name}:pull,push repository:{from}:pull");
-    Err(question.login_needed(Some(&scope), Some("insufficient_scope")))
+    let config = call.state.registry.config();
+    Err(call.question(&config).login_needed(Some(&scope), Some("insufficient_scope")))
 }
 
 /// Mounts, or says that the client has to upload.
