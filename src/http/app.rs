@@ -15,6 +15,7 @@ use super::{
     audit, blobs, body, extensions, manifests, metrics, probes, referrers, reports, tags, token, uploads,
 };
 use crate::auth::Principal;
+use crate::config::is_host;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
@@ -26,8 +27,6 @@ use std::time::{Duration, Instant};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How much of a path and its query a line of the log has. No name or digest is so long.
 const LOGGED_PATH_MAX_CHARS: usize = 1024;
-/// The longest host and port that are sent back.
-const HOST_MAX_BYTES: usize = 255;
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// Answers a request, whatever it is.
@@ -212,10 +211,8 @@ fn shown(principal: &Principal) -> String {
 /// Proxying"). It changes nothing, so one that is no host is passed over.
 fn namespace(query: &Query, method: &Method) -> Option<HeaderValue> {
     let is_read = method == Method::GET || method == Method::HEAD;
-    let host = query.get("ns").filter(|_| is_read)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-    let is_host = (1..=HOST_MAX_BYTES).contains(&host.len()) && host.bytes().all(plain);
-    if is_host { HeaderValue::from_str(host).ok() } else { None }
+    let host = query.get("ns").filter(|host| is_read && is_host(host))?;
+    HeaderValue::from_str(host).ok()
 }
 
 async fn handle(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How often the log says that connections are refused.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// How much of an IPv6 address counts as one client: a machine has a whole /64 to take addresses from.
+/// How much of an IPv6 address counts as one client.
 const V6_CLIENT: u128 = !0 << 64;
 
 /// A limit on connections and requests, by the name of its setting.
@@ -195,7 +195,9 @@ impl Inside {
     }
 }
 
-fn client_of(address: IpAddr) -> IpAddr {
+/// Whom an address belongs to: whoever has one of IPv6 has the 2^64 of its network, too.
+#[must_use]
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & V6_CLIENT).into(),
         address @ IpAddr::V4(_) => address,

@@ -1,6 +1,7 @@
 //! Logins that failed, by the address they came from: each takes longer than the one before, and after some
 //! nothing is checked for a while.
 
+use super::super::limits::client_of;
 use crate::config::Settings;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -42,6 +43,7 @@ pub struct Failures {
 pub struct Attempt<'a> {
     failures: &'a Failures,
     counted: Vec<Counted>,
+    /// How many of the name there were, with this one.
     number: u64,
     is_right: bool,
 }
@@ -56,11 +58,11 @@ impl Failures {
         now: Instant,
     ) -> Result<Attempt<'_>, Duration> {
         let mut attempt = Attempt { failures: self, counted: Vec::new(), number: 1, is_right: false };
-        let Some(network) = address.map(network) else { return Ok(attempt) };
+        let Some(client) = address.map(client_of) else { return Ok(attempt) };
         let window = Duration::from_secs(settings.failed_logins_secs);
         let limits = [
-            ((network, Some(self.names.hash_one(name))), settings.failed_logins_max),
-            ((network, None), settings.failed_logins_of_address_max.max(settings.failed_logins_max)),
+            ((client, Some(self.names.hash_one(name))), settings.failed_logins_max),
+            ((client, None), settings.failed_logins_of_address_max.max(settings.failed_logins_max)),
         ];
         let mut counts = self.counts();
         if counts.len() + limits.len() > COUNTED_MAX {
@@ -84,7 +86,9 @@ impl Failures {
             }
             let count = counts.entry(counted).or_insert(Count { since: now, failures: 0, pending: 0 });
             (count.failures, count.pending) = (count.failures + 1, count.pending + 1);
-            attempt.number = attempt.number.max(if counted.1.is_some() { count.failures } else { 1 });
+            if counted.1.is_some() {
+                attempt.number = count.failures;
+            }
             attempt.counted.push(counted);
         }
         Ok(attempt)
@@ -145,14 +149,6 @@ impl Delayed {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Whom an address belongs to: whoever has one of IPv6 has the 2^64 of its network, too.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
