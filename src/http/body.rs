@@ -4,6 +4,7 @@ use super::error::{ApiError, Code};
 use super::limits::Limits;
 use super::pace::Pace;
 use super::reply::blocking;
+use super::tally::{Held, Tally};
 use crate::config::Settings;
 use crate::oci::Digest;
 use crate::registry::{Actor, CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
@@ -13,7 +14,6 @@ use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -159,37 +159,12 @@ impl Drop for Receiving {
     }
 }
 
-/// Bytes of a body in memory, counted among those of all while this lives.
-pub struct Held {
-    bytes: u64,
-    all: Arc<AtomicU64>,
-}
-
-impl Held {
-    /// Counts the bytes of an answer, unless all would be more than `max`.
-    pub fn of_answer(count: u64, all: &Arc<AtomicU64>, max: u64) -> Result<Self, ApiError> {
-        let mut held = Self { bytes: 0, all: Arc::clone(all) };
-        held.add(count, max).map(|()| held)
-    }
-
-    /// Counts some more, unless all would be more than `max`.
-    fn add(&mut self, count: u64, max: u64) -> Result<(), ApiError> {
-        let more = |all: u64| all.checked_add(count).filter(|&all| all <= max);
-        if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            let message = "too many bytes of manifests are on their way (manifest_bodies_max_bytes, \
-                           manifest_answers_max_bytes): try again";
-            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
-                .with_header(header::RETRY_AFTER, "1"));
-        }
-        self.bytes += count;
-        Ok(())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+/// 429: the memory for manifests that come and go is used up.
+pub fn too_many_bytes() -> ApiError {
+    let message = "too many bytes of manifests are on their way (manifest_bodies_max_bytes, \
+                   manifest_answers_max_bytes): try again";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
+        .with_header(header::RETRY_AFTER, "1")
 }
 
 /// Reads the whole body of a manifest into memory, up to limits of its own size, of its time, and of the size
@@ -197,11 +172,11 @@ impl Drop for Held {
 pub async fn collect(
     body: &mut Payload,
     settings: &Settings,
-    all: &Arc<AtomicU64>,
+    all: &Tally,
     limits: &Limits,
 ) -> Result<(Vec<u8>, Held), ApiError> {
     let (max_bytes, secs) = (settings.manifest_max_bytes, settings.manifest_body_secs);
-    let mut held = Held { bytes: 0, all: Arc::clone(all) };
+    let mut held = all.none();
     let mut bytes = Vec::new();
     let mut pace = Pace::new(settings, limits);
     let read = async {
@@ -210,7 +185,9 @@ pub async fn collect(
             if (bytes.len() + piece.len()) as u64 > max_bytes {
                 return Err(Error::ManifestTooLarge { max_bytes }.into());
             }
-            held.add(piece.len() as u64, settings.manifest_bodies_max_bytes)?;
+            if !held.add(piece.len() as u64, settings.manifest_bodies_max_bytes) {
+                return Err(too_many_bytes());
+            }
             bytes.extend_from_slice(&piece);
         }
         Ok::<_, ApiError>(())

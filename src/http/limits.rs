@@ -1,6 +1,7 @@
 //! How many connections and requests there are, how many there may be, and what is counted of those that met
 //! a limit.
 
+use super::tally::{Held, Tally};
 use crate::meters::{Counter, Exposition, Kind};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -72,10 +73,10 @@ pub struct Limits {
     open: AtomicU64,
     /// Handshakes that failed by what the client sent.
     pub handshakes_failed: Counter,
-    in_flight: AtomicU64,
+    in_flight: Tally,
     /// Requests whose bodies are awaited: how long that takes is their clients' to say, so they have room of
     /// their own and keep nobody from pulling.
-    bodies: AtomicU64,
+    bodies: Tally,
 }
 
 impl Limits {
@@ -85,23 +86,26 @@ impl Limits {
     }
 
     /// Begins a request, unless there are `max` already: of those with bodies, or of those without.
-    pub fn begin(self: &Arc<Self>, has_body: bool, max: u64) -> Option<InFlight> {
-        let one_more = |count: u64| (count < max).then_some(count + 1);
-        let counter = if has_body { &self.bodies } else { &self.in_flight };
-        let begun = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        if begun.is_err() {
+    #[must_use]
+    pub fn begin(&self, has_body: bool, max: u64) -> Option<Held> {
+        let requests = if has_body { &self.bodies } else { &self.in_flight };
+        let begun = requests.take(1, max);
+        if begun.is_none() {
             self.note(Limit::InFlight);
         }
-        begun.ok().map(|_| InFlight { limits: Arc::clone(self), has_body })
+        begun
     }
 
     /// Writes all of it.
     pub fn expose(&self, page: &mut Exposition) {
-        let gauge = |number: &AtomicU64| number.load(Ordering::Relaxed);
         page.counter("wharfinger_connections_total", "Connections that were let in.", self.accepted.get());
-        page.gauge("wharfinger_connections_open", "Connections that are open.", gauge(&self.open));
+        page.gauge(
+            "wharfinger_connections_open",
+            "Connections that are open.",
+            self.open.load(Ordering::Relaxed),
+        );
         let help = "Requests whose answer has not begun.";
-        page.gauge("wharfinger_http_requests_in_flight", help, gauge(&self.in_flight) + gauge(&self.bodies));
+        page.gauge("wharfinger_http_requests_in_flight", help, self.in_flight.count() + self.bodies.count());
         let help = "Handshakes of TLS that failed by what the client sent or was sent.";
         page.counter("wharfinger_tls_handshakes_failed_total", help, self.handshakes_failed.get());
         let name = "wharfinger_limits_met_total";
@@ -110,19 +114,6 @@ impl Limits {
         for limit in Limit::ALL {
             page.sample(name, &[("limit", limit.setting())], self.met[limit as usize].get());
         }
-    }
-}
-
-/// A request that is worked on.
-pub struct InFlight {
-    limits: Arc<Limits>,
-    has_body: bool,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let counter = if self.has_body { &self.limits.bodies } else { &self.limits.in_flight };
-        counter.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
 //! Manifests").
 
-use super::body::{self, Held};
+use super::body;
 use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
@@ -40,7 +40,7 @@ pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Res
     }
     let (all, max) =
         (&call.state.answer_bytes, call.state.registry.config().settings.manifest_answers_max_bytes);
-    let counted = Held::of_answer(manifest.size, all, max)?;
+    let counted = all.take(manifest.size, max).ok_or_else(body::too_many_bytes)?;
     Ok(response.body(body::of_manifest(manifest.bytes, counted)))
 }
 

@@ -34,5 +34,6 @@ mod referrers;
 mod reply;
 mod reports;
 mod tags;
+mod tally;
 mod token;
 mod uploads;

@@ -1,12 +1,13 @@
 //! What every request is answered from.
 
 use super::error::{ApiError, Code};
-use super::limits::{InFlight, Limits};
+use super::limits::Limits;
 use super::login::Login;
 use super::metrics::Requests;
 use super::origin::Origin;
 use super::probes::Readiness;
 use super::route::{self, Route};
+use super::tally::{Held, Tally};
 use super::tls::Tls;
 use crate::auth::Policy;
 use crate::registry::Registry;
@@ -24,9 +25,9 @@ pub struct State {
     /// Who there is.
     pub login: Login,
     /// The bytes of manifests that are being pushed.
-    pub manifest_bytes: Arc<AtomicU64>,
+    pub manifest_bytes: Tally,
     /// The bytes of manifests that are being pulled.
-    pub answer_bytes: Arc<AtomicU64>,
+    pub answer_bytes: Tally,
     /// Whether the registry can do its work, as it was last found out.
     pub readiness: Arc<Readiness>,
     /// What was asked since the start.
@@ -48,8 +49,8 @@ impl State {
             registry,
             policy: RwLock::new(Arc::new(policy)),
             login,
-            manifest_bytes: Arc::default(),
-            answer_bytes: Arc::default(),
+            manifest_bytes: Tally::default(),
+            answer_bytes: Tally::default(),
             readiness: Arc::default(),
             requests: Arc::default(),
             limits: Arc::default(),
@@ -104,7 +105,7 @@ impl State {
 
     /// Begins a request, unless too many are worked on. Those who watch are not kept out by the others, but
     /// for passwords, which take time.
-    pub fn begin(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<InFlight>, ApiError> {
+    pub fn begin(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Held>, ApiError> {
         // Those with a body say how long it is, or that it comes in chunks.
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");

@@ -2,11 +2,11 @@
 //! nothing is checked for a while.
 
 use super::super::limits::client_of;
+use super::super::tally::{Held, Tally};
 use crate::config::Settings;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -130,25 +130,15 @@ impl Drop for Attempt<'_> {
 /// The answers that wait because they are to wrong logins. Each is a request that is worked on, and those of
 /// other callers must find room beside them.
 #[derive(Debug, Default)]
-pub struct Delayed(AtomicU64);
-
-/// An answer that waits, until it is dropped: also when its caller went away.
-pub struct Waiting<'a>(&'a AtomicU64);
+pub struct Delayed(Tally);
 
 impl Delayed {
-    /// Lets one more wait, unless there are too many.
-    pub fn begin(&self, settings: &Settings) -> Option<Waiting<'_>> {
+    /// Lets one more wait, unless there are too many. It counts until it is dropped: also when its caller
+    /// went away.
+    pub fn begin(&self, settings: &Settings) -> Option<Held> {
         // A quarter, so that the other requests keep most of their room.
         let max = settings.delayed_logins_max.min(settings.requests_in_flight_max / 4);
-        let one_more = |count: u64| (count < max).then_some(count + 1);
-        let begun = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        begun.ok().map(|_| Waiting(&self.0))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.take(1, max)
     }
 }
 
