@@ -37,5 +37,6 @@ pub mod meters;
 #[path = "../migrations/mod.rs"]
 pub mod migrations;
 pub mod oci;
+pub mod random;
 pub mod registry;
 pub mod store;

@@ -8,6 +8,7 @@ mod decoy;
 
 pub use decoy::Decoys;
 
+use crate::random;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
@@ -73,8 +74,7 @@ pub fn check(password: &str) -> Result<(), PasswordError> {
 /// What is stored in the place of a password: a PHC string of argon2id, with a salt of its own.
 #[must_use]
 pub fn hash(password: &str) -> String {
-    let mut salt = [0; argon2::RECOMMENDED_SALT_LEN];
-    getrandom::fill(&mut salt).expect("the kernel's random source does not fail once it is up");
+    let salt: [u8; argon2::RECOMMENDED_SALT_LEN] = random::bytes();
     let hash = hasher().hash_password_with_salt(password.as_bytes(), &salt);
     hash.expect("the parameters are fixed and right, and no password is too long for it").to_string()
 }

@@ -4,6 +4,7 @@
 //! bytes. The ledger has their SHA-256: of something random that is as good as a slow hash, and costs
 //! nothing at each request. The beginning is there for those who look for secrets in what is published.
 
+use crate::random;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -43,11 +44,7 @@ impl fmt::Debug for Secret {
 /// Draws an id and a secret.
 #[must_use]
 pub fn generate() -> (u64, Secret) {
-    let mut bytes = [0; 40];
-    getrandom::fill(&mut bytes).expect("the kernel's random source does not fail once it is up");
-    let (id, secret) = bytes.split_at(8);
-    let id = u64::from_be_bytes(id.try_into().expect("eight bytes were cut off"));
-    (id, Secret(secret.try_into().expect("32 bytes are left of 40")))
+    (random::number(), Secret(random::bytes()))
 }
 
 /// The text that a robot logs in with, in place of a password. It must not be logged.

@@ -11,7 +11,6 @@ pub mod listen;
 pub mod login;
 pub mod origin;
 pub mod query;
-pub mod random;
 pub mod rights;
 pub mod route;
 pub mod state;

@@ -16,6 +16,7 @@ use super::rights::{too_many_logins, unauthorized};
 use crate::auth::Principal;
 use crate::auth::bearer::{Claims, SERVICE, Use};
 use crate::auth::scope::{Grant, Scopes};
+use crate::random;
 use crate::registry::rfc3339;
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -135,9 +136,8 @@ async fn answer(call: &Call, asked: Asked) -> Result<HttpResponse, ApiError> {
         let left_secs = ends_at_ms.map(|ends_at_ms| ends_at_ms.saturating_sub(now_ms) / 1000);
         left_secs.map_or(max_secs, |left_secs| left_secs.min(max_secs))
     };
-    let claims = |purpose, life_secs| {
-        Claims::new(purpose, sub, mark, now_ms / 1000, life_secs, super::random::number())
-    };
+    let claims =
+        |purpose, life_secs| Claims::new(purpose, sub, mark, now_ms / 1000, life_secs, random::number());
     let grants = asked.scopes.granted(|name| call.policy.actions(principal, name.as_str()));
     let expires_in = life_secs(settings.token_life_secs);
     let scope = scope_of(&grants);

@@ -7,6 +7,7 @@
 //! that for those names alone that get it or had it.
 
 use super::{BCRYPT_COST_MAX, bcrypt_cost, hash, is_argon2id, verify};
+use crate::random;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::OnceLock;
@@ -26,9 +27,7 @@ pub struct Decoys {
 
 impl Default for Decoys {
     fn default() -> Self {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the kernel's random source does not fail once it is up");
-        Self { key, usual: OnceLock::new() }
+        Self { key: random::bytes(), usual: OnceLock::new() }
     }
 }
 

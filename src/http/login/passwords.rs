@@ -5,6 +5,7 @@
 //! keyed hash of the password and of the stored hash it fits: a password that was changed is another entry.
 
 use crate::config::Settings;
+use crate::random;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -65,8 +66,7 @@ impl Passwords {
             let jobs = Arc::clone(&jobs);
             std::thread::Builder::new().name("password".into()).spawn(move || work(&jobs))?;
         }
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
+        let key = random::bytes();
         Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default(), wrong: Mutex::default() } })
     }
 

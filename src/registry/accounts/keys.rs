@@ -2,8 +2,9 @@
 
 use super::super::actor::Actor;
 use super::super::error::Error;
-use super::super::{Registry, audit, ids};
+use super::super::{Registry, audit};
 use crate::oci::Hidden;
+use crate::random;
 use crate::store::records::{AuditAction, SigningKeyRecord};
 use crate::store::tables::SIGNING_KEY;
 use crate::store::{KeyRange, MetaError, Read, Tx};
@@ -114,7 +115,7 @@ impl Registry {
     }
 
     fn draw_signing_key(&self) -> SigningKey {
-        let (id, seed) = (u64::from_be_bytes(ids::random()), Hidden::new(ids::random()));
+        let (id, seed) = (random::number(), Hidden::new(random::bytes()));
         SigningKey { id, created_at_ms: self.clock.now_ms(), seed }
     }
 }
