@@ -125,7 +125,7 @@ impl Question<'_> {
     pub fn decide(&self, right: &Right<'_>) -> Result<(), ApiError> {
         let Self { caller, policy, .. } = self;
         // Who presents something is taken at that word: a token for less is for less here, too.
-        if policy.is_open() && !caller.is_known {
+        if policy.is_open() && !caller.is_known() {
             return Ok(());
         }
         let is_let_in = caller.principal != Principal::Anonymous || policy.anonymous_may_anything();
@@ -140,7 +140,7 @@ impl Question<'_> {
         }
         match right {
             Right::Nothing | Right::ToRunIt => Ok(()),
-            Right::ToHaveLoggedIn if caller.is_known && is_let_in => Ok(()),
+            Right::ToHaveLoggedIn if caller.is_known() && is_let_in => Ok(()),
             Right::ToBeLetIn if is_let_in => Ok(()),
             Right::ToHaveLoggedIn | Right::ToBeLetIn => Err(self.login_needed(None, None)),
             Right::ToList => {

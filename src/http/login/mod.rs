@@ -35,8 +35,6 @@ pub struct Caller {
     pub principal: Principal,
     /// What a token of the token service says. None: nothing limits what the principal may.
     claims: Option<Arc<Claims>>,
-    /// Whether there were credentials.
-    pub is_known: bool,
     /// What a token for the caller says of it.
     pub holder: Holder,
 }
@@ -57,19 +55,25 @@ impl Caller {
     /// Somebody without credentials.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { principal: Principal::Anonymous, claims: None, is_known: false, holder: Holder::default() }
+        Self { principal: Principal::Anonymous, claims: None, holder: Holder::default() }
     }
 
     fn user(name: &str, hash: &str) -> Self {
         let (sub, mark) = (format!("user:{name}"), mark_of(hash.as_bytes()));
         let holder = Holder { sub, mark, ends_at_ms: None };
-        Self { principal: Principal::User(name.to_owned()), claims: None, is_known: true, holder }
+        Self { principal: Principal::User(name.to_owned()), claims: None, holder }
     }
 
     fn robot(id: u64, token: &TokenEntry) -> Self {
         let (sub, mark) = (format!("robot:{id:016x}"), mark_of(token.hash.reveal()));
         let holder = Holder { sub, mark, ends_at_ms: token.expires_at_ms };
-        Self { principal: robot(token), claims: None, is_known: true, holder }
+        Self { principal: robot(token), claims: None, holder }
+    }
+
+    /// Whether there were credentials, if only the token that everybody gets.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.principal != Principal::Anonymous || self.is_scoped()
     }
 
     /// Whether what the caller presented is for this, whatever the policy says.
@@ -243,8 +247,7 @@ impl Login {
         {
             return Ok(Caller::user(name, stored.hash.reveal()));
         }
-        let hash = stored.as_ref().map(|stored| stored.hash.clone());
-        let known = hash.as_ref().map(|hash| hash.reveal().as_str());
+        let known = stored.as_ref().map(|stored| stored.hash.reveal().as_str());
         if self.passwords.is_known_wrong(known, name, password) {
             return self.refuse(FIRST_DELAY, settings).await;
         }
@@ -258,7 +261,7 @@ impl Login {
             }
             None => self.waste(registry, name, password).await,
         };
-        match (verdict, stored) {
+        match (verdict, &stored) {
             (Verdict::Busy, _) => {
                 attempt.was_right();
                 self.outcomes.later.add(1);
@@ -309,7 +312,7 @@ impl Login {
             let token = book.token(*id).filter(|token| !token.is_expired(now_ms))?;
             secret.matches(token.hash.reveal()).then_some((*id, token))
         });
-        // It costs next to nothing to check one, and none can be guessed.
+        // It costs next to nothing to check one.
         let Some((id, token)) = token else {
             // None can be guessed: a client that goes on with one that was revoked is no attack.
             let settings = &config.settings;
@@ -351,7 +354,7 @@ impl Login {
     /// Who a token is for, if that one still is as the token says.
     fn holder(&self, registry: &Registry, book: &Book, claims: &Claims) -> Option<Caller> {
         let caller = match claims.sub.split_once(':') {
-            None if claims.sub.is_empty() => Caller { is_known: true, ..Caller::anonymous() },
+            None if claims.sub.is_empty() => Caller::anonymous(),
             Some(("user", name)) => {
                 let stored = self.stored(book, name).filter(|stored| !stored.is_disabled)?;
                 Caller::user(name, stored.hash.reveal())

@@ -9,7 +9,7 @@ use crate::random;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -35,21 +35,52 @@ struct Job {
     reply: oneshot::Sender<bool>,
 }
 
-/// What is remembered of a password for how long, at most.
+/// For how long it is remembered that a password is wrong.
 const WRONG: Duration = Duration::from_secs(60);
 
-/// What was found out of passwords, by keyed hash, each with when that is forgotten.
-struct Remembered {
-    key: [u8; 32],
-    entries: Mutex<HashMap<[u8; 32], Instant>>,
-    /// Those that were wrong. Clients try one again and again, which is no guessing.
-    wrong: Mutex<HashMap<[u8; 32], Instant>>,
+/// What was found out, by keyed hash, each with when that is forgotten.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<[u8; 32], Instant>>);
+
+impl Memory {
+    fn has(&self, entry: &[u8; 32], now: Instant) -> bool {
+        self.entries().get(entry).is_some_and(|&until| now < until)
+    }
+
+    /// Moves the end of an entry that is still there. Whether it is.
+    fn prolong(&self, entry: &[u8; 32], now: Instant, life: Duration) -> bool {
+        let mut entries = self.entries();
+        let Some(until) = entries.get_mut(entry).filter(|until| now < **until) else { return false };
+        *until = now + life;
+        true
+    }
+
+    /// Where there are `max` already, somebody is checked once more.
+    fn add(&self, entry: [u8; 32], now: Instant, life: Duration, max: u64) {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let mut entries = self.entries();
+        if entries.len() >= max {
+            entries.retain(|_, &mut until| now < until);
+        }
+        if entries.len() < max {
+            entries.insert(entry, now + life);
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<[u8; 32], Instant>> {
+        // Every change is one operation: a panic cannot leave it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The threads that check passwords, and what they found.
 pub struct Passwords {
     queue: SyncSender<Job>,
-    remembered: Remembered,
+    /// Of the keyed hashes.
+    key: [u8; 32],
+    right: Memory,
+    /// Clients try one that is wrong again and again, which is no guessing.
+    wrong: Memory,
 }
 
 impl Passwords {
@@ -67,53 +98,32 @@ impl Passwords {
             std::thread::Builder::new().name("password".into()).spawn(move || work(&jobs))?;
         }
         let key = random::bytes();
-        Ok(Self { queue, remembered: Remembered { key, entries: Mutex::default(), wrong: Mutex::default() } })
+        Ok(Self { queue, key, right: Memory::default(), wrong: Memory::default() })
     }
 
     /// Whether it was found out a short time ago that the password fits the stored hash. Who goes on using it
     /// is not checked in between.
     pub fn is_remembered(&self, stored: &str, password: &str, settings: &Settings) -> bool {
-        let (now, entry) = (Instant::now(), self.remembered.entry(stored, password));
-        let mut entries = self.remembered.entries();
-        let Some(until) = entries.get_mut(&entry).filter(|until| now < **until) else { return false };
-        *until = now + Duration::from_secs(settings.password_cache_secs);
-        true
+        let life = Duration::from_secs(settings.password_cache_secs);
+        self.right.prolong(&self.entry(stored, password), Instant::now(), life)
     }
 
     /// Remembers that the password fits the stored hash.
     pub fn remember(&self, stored: &str, password: &str, settings: &Settings) {
-        let now = Instant::now();
-        let max = usize::try_from(settings.password_cache_max).unwrap_or(usize::MAX);
-        let mut entries = self.remembered.entries();
-        if entries.len() >= max {
-            entries.retain(|_, &mut until| now < until);
-        }
-        // Where that was not enough, somebody is checked once more.
-        if entries.len() < max {
-            let until = now + Duration::from_secs(settings.password_cache_secs);
-            entries.insert(self.remembered.entry(stored, password), until);
-        }
+        let (entry, life) = (self.entry(stored, password), Duration::from_secs(settings.password_cache_secs));
+        self.right.add(entry, Instant::now(), life, settings.password_cache_max);
     }
 
     /// Whether it was found out a short time ago that the password does not fit the stored hash of that name;
     /// also of a name that nobody has.
     pub fn is_known_wrong(&self, stored: Option<&str>, name: &str, password: &str) -> bool {
-        let (now, entry) = (Instant::now(), self.remembered.wrong_entry(stored, name, password));
-        let wrong = self.remembered.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.get(&entry).is_some_and(|&until| now < until)
+        self.wrong.has(&self.wrong_entry(stored, name, password), Instant::now())
     }
 
     /// Remembers that the password does not fit.
     pub fn remember_wrong(&self, stored: Option<&str>, name: &str, password: &str, settings: &Settings) {
-        let (now, entry) = (Instant::now(), self.remembered.wrong_entry(stored, name, password));
-        let max = usize::try_from(settings.password_cache_max).unwrap_or(usize::MAX);
-        let mut wrong = self.remembered.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= max {
-            wrong.retain(|_, &mut until| now < until);
-        }
-        if wrong.len() < max {
-            wrong.insert(entry, now + WRONG);
-        }
+        let entry = self.wrong_entry(stored, name, password);
+        self.wrong.add(entry, Instant::now(), WRONG, settings.password_cache_max);
     }
 
     /// Checks, when a thread is free for it.
@@ -128,9 +138,7 @@ impl Passwords {
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Verdict::Busy,
         }
     }
-}
 
-impl Remembered {
     /// The key is before all else and never told, so nobody can say what an entry would be.
     fn entry(&self, stored: &str, password: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -143,11 +151,6 @@ impl Remembered {
 
     fn wrong_entry(&self, stored: Option<&str>, name: &str, password: &str) -> [u8; 32] {
         self.entry(&format!("{}\0{name}", stored.unwrap_or_default()), password)
-    }
-
-    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Instant>> {
-        // Every change is one operation: a panic cannot leave it half done.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
