@@ -6,7 +6,7 @@ use super::login::{Caller, Login, Refusal};
 use super::origin::Origin;
 use super::query::Query;
 use super::rights::{Methods, Question, Right, methods, refuse, right};
-use super::route::{self, Route};
+use super::route::{Parsed, Route};
 use super::state::{Audience, State};
 use crate::auth::Policy;
 use crate::registry::Error;
@@ -46,19 +46,19 @@ pub struct Admitted {
     pub asks_nobody: bool,
 }
 
-/// Reads the head of a request, and refuses what can be refused by that alone.
-pub async fn admit(state: &State, head: Head<'_>) -> Result<Admitted, ApiError> {
+/// Reads the head of a request whose path was read, and refuses what can be refused by that alone.
+pub async fn admit(state: &State, head: Head<'_>, route: Parsed) -> Result<Admitted, ApiError> {
     let Head { method, uri, headers, origin, audience } = head;
     let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_MAX_BYTES {
         let message = format!("the URI has {uri_bytes} bytes: expected at most {URI_MAX_BYTES}");
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::Unsupported, &message));
     }
-    let Some(route) = route::parse(uri.path())? else {
+    let Some(route) = route? else {
         let message = format!("there is nothing at {}; the registry is at /v2/", uri.path());
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, &message));
     };
-    if audience == Audience::Watchers && !route.is_for_watchers() {
+    if audience == Audience::Watchers && !route.end_point().is_for_watchers() {
         let message = "here are only /metrics, /livez and /readyz; the registry listens elsewhere";
         return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, message));
     }

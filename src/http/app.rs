@@ -4,12 +4,13 @@
 use super::admit::{Admitted, Head, admit, allowed, impossible_tag};
 use super::call::Call;
 use super::connection::Line;
+use super::end_point::EndPoint;
 use super::error::{ApiError, Code};
 use super::origin::Origin;
 use super::query::Query;
 use super::reply::NAMESPACE;
 use super::rights::methods;
-use super::route::{self, Route};
+use super::route::{self, Parsed, Route};
 use super::state::{Audience, State};
 use super::{
     audit, blobs, body, extensions, manifests, metrics, probes, referrers, reports, tags, token, uploads,
@@ -43,9 +44,11 @@ pub async fn serve(
     let (uri, method) = (request.uri(), request.method());
     let origin = state.origin(**audience, request.peer_addr(), uri, request.headers());
     let who = Principal::Anonymous.name();
-    let mut about = About { id: state.next_id(), who, method, uri, origin: &origin, began };
-    let answer = match state.begin(uri, request.headers()) {
-        Ok(_in_flight) => dispatch(state.clone(), **audience, &request, &mut about, &mut body).await,
+    let route = route::parse(uri.path());
+    let end_point = end_point_of(&route);
+    let mut about = About { id: state.next_id(), who, method, uri, end_point, origin: &origin, began };
+    let answer = match state.begin(end_point, request.headers()) {
+        Ok(_in_flight) => dispatch(state.clone(), **audience, &request, route, &mut about, &mut body).await,
         Err(error) => Err(error),
     };
     // A body that nobody asked for would hold up the connection's next request.
@@ -71,13 +74,16 @@ pub async fn expect(
     let (method, uri, headers) = (request.method(), request.uri(), &request.head().headers);
     let origin = state.origin(audience, request.peer_addr(), uri, headers);
     let head = Head { method, uri, headers, origin: &origin, audience };
-    let admitted = match state.begin(uri, headers) {
-        Ok(_in_flight) => admit(&state, head).await.map(drop),
+    let route = route::parse(uri.path());
+    let end_point = end_point_of(&route);
+    let admitted = match state.begin(end_point, headers) {
+        Ok(_in_flight) => admit(&state, head, route).await.map(drop),
         Err(error) => Err(error),
     };
     let Err(error) = admitted else { return Ok(()) };
     let who = Principal::Anonymous.name();
-    let about = About { id: state.next_id(), who, method, uri, origin: &origin, began: Instant::now() };
+    let (id, began) = (state.next_id(), Instant::now());
+    let about = About { id, who, method, uri, end_point, origin: &origin, began };
     let mut response = finish(&state, Err(error), &about);
     // The client may send the body all the same, and it would be taken for the next request.
     response.head_mut().set_connection_type(ConnectionType::Close);
@@ -91,13 +97,19 @@ struct About<'a> {
     who: String,
     method: &'a Method,
     uri: &'a Uri,
+    /// What the path leads to.
+    end_point: Option<EndPoint>,
     origin: &'a Origin,
     began: Instant,
 }
 
+fn end_point_of(route: &Parsed) -> Option<EndPoint> {
+    route.as_ref().ok()?.as_ref().map(Route::end_point)
+}
+
 /// Gives the answer what every answer has, and tells the log.
 fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'_>) -> HttpResponse {
-    let About { id, who, method, uri, origin, began } = about;
+    let &About { ref id, ref who, method, uri, end_point, origin, began } = about;
     let mut why = String::new();
     let mut response = answer.unwrap_or_else(|error| {
         if let Some(words) = error.internal_words() {
@@ -109,12 +121,11 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("sixteen digits are visible ASCII"));
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-    let route = route::parse(uri.path()).ok().flatten();
-    state.requests.note(route.as_ref(), method, response.status(), began.elapsed());
-    state.requests.note_pull(route.as_ref(), method, &response);
+    state.requests.note(end_point, method, response.status(), began.elapsed());
+    state.requests.note_pull(end_point, method, &response);
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
     // What asks every few seconds, all day long, would hide the rest.
-    let is_probe = status < 400 && route.is_some_and(|route| route.is_for_watchers());
+    let is_probe = status < 400 && end_point.is_some_and(EndPoint::is_for_watchers);
     let level = if is_probe { log::Level::Debug } else { log::Level::Info };
     let path = logged(uri);
     let bytes = match response.body().size() {
@@ -134,11 +145,13 @@ async fn dispatch(
     state: Data<State>,
     audience: Audience,
     request: &HttpRequest,
+    route: Parsed,
     about: &mut About<'_>,
     body: &mut Payload,
 ) -> Result<HttpResponse, ApiError> {
     let About { method, uri, origin, .. } = *about;
-    let admitted = admit(&state, Head { method, uri, headers: request.headers(), origin, audience }).await?;
+    let head = Head { method, uri, headers: request.headers(), origin, audience };
+    let admitted = admit(&state, head, route).await?;
     let Admitted { route, query, caller, policy, asks_nobody } = admitted;
     about.who = shown(&caller.principal);
     let methods = methods(&route);

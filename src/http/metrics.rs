@@ -3,37 +3,18 @@
 //! Every label has a few fixed values: nothing of what a client sends becomes one.
 
 use super::call::Call;
+use super::end_point::EndPoint;
 use super::error::ApiError;
 use super::reply::blocking;
 use super::reports::expect_ruler;
-use super::route::Route;
 use super::state::Audience;
 use crate::meters::{Counter, Exposition, Histogram, Kind, seconds};
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode, header};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The kinds of end-points by name; the last is for what leads nowhere.
-const ROUTES: [&str; Route::KINDS + 1] = [
-    "base",
-    "catalog",
-    "extensions",
-    "tag_history",
-    "repositories",
-    "repository",
-    "tags",
-    "manifest",
-    "blob",
-    "uploads",
-    "upload",
-    "referrers",
-    "livez",
-    "readyz",
-    "metrics",
-    "token",
-    "audit",
-    "none",
-];
+/// The kinds of end-points, and one for what leads nowhere.
+const ROUTES: usize = EndPoint::ALL.len() + 1;
 
 /// The methods; the last is for all others.
 const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "other"];
@@ -66,7 +47,7 @@ pub struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
-        let kinds = ROUTES.len() * METHODS.len();
+        let kinds = ROUTES * METHODS.len();
         Self {
             began: Instant::now(),
             counts: (0..kinds * CLASSES.len()).map(|_| Counter::default()).collect(),
@@ -81,8 +62,8 @@ impl Default for Requests {
 
 impl Requests {
     /// Counts a request that was answered after so long.
-    pub fn note(&self, route: Option<&Route>, method: &Method, status: StatusCode, took: Duration) {
-        let route = route.map_or(Route::KINDS, Route::kind);
+    pub fn note(&self, end_point: Option<EndPoint>, method: &Method, status: StatusCode, took: Duration) {
+        let route = end_point.map_or(EndPoint::ALL.len(), |end_point| end_point as usize);
         let known = METHODS.iter().position(|known| *known == method.as_str());
         let kind = route * METHODS.len() + known.unwrap_or(METHODS.len() - 1);
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
@@ -91,17 +72,17 @@ impl Requests {
     }
 
     /// Counts what was pulled. Of a blob that comes in ranges, the one with its first byte counts.
-    pub fn note_pull(&self, route: Option<&Route>, method: &Method, response: &HttpResponse) {
+    pub fn note_pull(&self, end_point: Option<EndPoint>, method: &Method, response: &HttpResponse) {
         let is_whole = || response.status() == StatusCode::OK;
         let is_first = || {
             let range = response.headers().get(header::CONTENT_RANGE);
             let begins = range.is_some_and(|range| range.as_bytes().starts_with(b"bytes 0-"));
             response.status() == StatusCode::PARTIAL_CONTENT && begins
         };
-        match route {
+        match end_point {
             _ if method != Method::GET => {}
-            Some(Route::Manifest(..)) if is_whole() => self.manifests.add(1),
-            Some(Route::Blob(..)) if is_whole() || is_first() => self.blobs.add(1),
+            Some(EndPoint::Manifest) if is_whole() => self.manifests.add(1),
+            Some(EndPoint::Blob) if is_whole() || is_first() => self.blobs.add(1),
             _ => {}
         }
     }
@@ -150,7 +131,8 @@ impl Requests {
 
 /// Route and method by their common number.
 fn kind(number: usize) -> (&'static str, &'static str) {
-    (ROUTES[number / METHODS.len()], METHODS[number % METHODS.len()])
+    let route = EndPoint::ALL.get(number / METHODS.len()).map_or("none", |end_point| end_point.name());
+    (route, METHODS[number % METHODS.len()])
 }
 
 /// GET: all numbers. Without a listener of their own they are for this machine, and for those who run the
@@ -186,7 +168,7 @@ mod tests {
     fn requests_are_counted_by_fixed_labels() {
         let requests = Requests::default();
         let took = Duration::from_millis(3);
-        requests.note(Some(&Route::Base), &Method::GET, StatusCode::OK, took);
+        requests.note(Some(EndPoint::Base), &Method::GET, StatusCode::OK, took);
         requests.note(None, &Method::from_bytes(b"BREW").unwrap(), StatusCode::NOT_FOUND, took);
         let mut page = Exposition::default();
         requests.expose(&mut page);
@@ -198,6 +180,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
-        assert_eq!(ROUTES[Route::Metrics.kind()], "metrics");
+        assert_eq!(kind(EndPoint::Metrics as usize * METHODS.len()).0, "metrics");
     }
 }

@@ -5,6 +5,7 @@
 //! may block.
 
 pub mod app;
+pub mod end_point;
 pub mod error;
 pub mod limits;
 pub mod listen;

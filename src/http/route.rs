@@ -4,6 +4,7 @@
 //! its end. Each part is percent-decoded by itself: an encoded slash is no separator, and no name can hold
 //! one.
 
+use super::end_point::EndPoint;
 use super::error::ApiError;
 use crate::oci::{Digest, Reference, RepositoryName, SessionId, Tag};
 use percent_encoding::percent_decode_str;
@@ -52,43 +53,36 @@ pub enum Route {
 }
 
 impl Route {
-    /// How many kinds of end-points there are.
-    pub const KINDS: usize = 17;
-
-    /// The number of its kind. Those that differ only in that one of them leads to something have one.
+    /// The kind of end-point. Routes that differ only in that one of them leads to something have one.
     #[must_use]
-    pub const fn kind(&self) -> usize {
+    pub const fn end_point(&self) -> EndPoint {
         match self {
-            Self::Base => 0,
-            Self::Catalog => 1,
-            Self::Extensions(_) => 2,
-            Self::TagHistory(..) => 3,
-            Self::Repositories => 4,
-            Self::Repository(_) => 5,
-            Self::Tags(_) => 6,
-            Self::Manifest(..) | Self::ImpossibleTag(..) => 7,
-            Self::Blob(..) => 8,
-            Self::Uploads(_) => 9,
-            Self::Upload(..) | Self::ImpossibleUpload(_) => 10,
-            Self::Referrers(..) => 11,
-            Self::Live => 12,
-            Self::Ready => 13,
-            Self::Metrics => 14,
-            Self::Token => 15,
-            Self::Audit => 16,
+            Self::Base => EndPoint::Base,
+            Self::Catalog => EndPoint::Catalog,
+            Self::Extensions(_) => EndPoint::Extensions,
+            Self::TagHistory(..) => EndPoint::TagHistory,
+            Self::Repositories => EndPoint::Repositories,
+            Self::Repository(_) => EndPoint::Repository,
+            Self::Tags(_) => EndPoint::Tags,
+            Self::Manifest(..) | Self::ImpossibleTag(..) => EndPoint::Manifest,
+            Self::Blob(..) => EndPoint::Blob,
+            Self::Uploads(_) => EndPoint::Uploads,
+            Self::Upload(..) | Self::ImpossibleUpload(_) => EndPoint::Upload,
+            Self::Referrers(..) => EndPoint::Referrers,
+            Self::Live => EndPoint::Live,
+            Self::Ready => EndPoint::Ready,
+            Self::Metrics => EndPoint::Metrics,
+            Self::Token => EndPoint::Token,
+            Self::Audit => EndPoint::Audit,
         }
-    }
-
-    /// Whether no right is needed: it says nothing of what the registry holds, or only to those who watch
-    /// the server.
-    #[must_use]
-    pub const fn is_for_watchers(&self) -> bool {
-        matches!(self, Self::Live | Self::Ready | Self::Metrics)
     }
 }
 
+/// What stands at a path. None: nothing of the registry's.
+pub type Parsed = Result<Option<Route>, ApiError>;
+
 /// Reads the path of a request. None: nothing of the registry's stands there.
-pub fn parse(path: &str) -> Result<Option<Route>, ApiError> {
+pub fn parse(path: &str) -> Parsed {
     if let Some(rest) = path.strip_prefix("/api/v1/repositories") {
         return own(rest);
     }

@@ -1,12 +1,12 @@
 //! What every request is answered from.
 
+use super::end_point::EndPoint;
 use super::error::{ApiError, Code};
 use super::limits::Limits;
 use super::login::Login;
 use super::metrics::Requests;
 use super::origin::Origin;
 use super::probes::Readiness;
-use super::route::{self, Route};
 use super::tally::{Held, Tally};
 use super::tls::Tls;
 use crate::auth::Policy;
@@ -105,14 +105,14 @@ impl State {
 
     /// Begins a request, unless too many are worked on. Those who watch are not kept out by the others, but
     /// for passwords, which take time.
-    pub fn begin(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Held>, ApiError> {
+    pub fn begin(&self, end_point: Option<EndPoint>, headers: &HeaderMap) -> Result<Option<Held>, ApiError> {
         // Those with a body say how long it is, or that it comes in chunks.
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
         let has_credentials = headers.contains_key(header::AUTHORIZATION);
-        match route::parse(uri.path()) {
-            Ok(Some(Route::Live | Route::Ready)) => return Ok(None),
-            Ok(Some(Route::Metrics)) if !has_credentials => return Ok(None),
+        match end_point {
+            Some(EndPoint::Live | EndPoint::Ready) => return Ok(None),
+            Some(EndPoint::Metrics) if !has_credentials => return Ok(None),
             _ => {}
         }
         let max = self.registry.config().settings.requests_in_flight_max;

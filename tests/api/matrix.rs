@@ -3,6 +3,7 @@
 
 use actix_web::http::Method;
 use tempfile::TempDir;
+use wharfinger::http::end_point::EndPoint;
 use wharfinger::http::rights::methods;
 use wharfinger::http::route::{self, Route};
 
@@ -178,7 +179,7 @@ fn every_route_asks_everybody_for_what_it_needs() {
     let server = started(&folder);
     let pusher = server.client().with_password("pusher", PASSWORD);
     let everybody = everybody(&server);
-    let mut kinds = [false; Route::KINDS];
+    let mut kinds = [false; EndPoint::ALL.len()];
     let image = image(b"layer");
     for somebody in &everybody {
         // What one may delete is there again for the next.
@@ -189,7 +190,7 @@ fn every_route_asks_everybody_for_what_it_needs() {
         let absent = paths("team/non", &image.digest, &session);
         for (path, absent) in here.iter().zip(&absent) {
             let route = route::parse(path).expect("a path that can be read").expect("an end-point");
-            kinds[route.kind()] = true;
+            kinds[route.end_point() as usize] = true;
             for (method, _) in methods(&route) {
                 check(somebody, method, path, need(&route, method), absent);
             }
