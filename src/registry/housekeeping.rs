@@ -49,15 +49,10 @@ impl Registry {
                  {files} files"
             );
         }
-        or_later("uses of tokens are not written, nor keys changed", self.keep_accounts());
+        or_later("uses of tokens are not written", self.write_due_token_uses());
+        or_later("expired tokens are not dropped", self.drop_expired_tokens());
+        or_later("the keys that sign are not changed", self.rotate_signing_keys());
         Ok((collected.unfinished || more) && steps > 0)
-    }
-
-    /// Writes when tokens were used, drops expired ones, and changes the keys that sign.
-    fn keep_accounts(&self) -> Result<(), Error> {
-        self.write_due_token_uses()?;
-        self.drop_expired_tokens()?;
-        self.rotate_signing_keys()
     }
 
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.

@@ -97,16 +97,12 @@ impl Registry {
         actor: &Actor,
         act: Entry,
     ) -> Result<Option<(u64, Entry)>, Error> {
-        let mut newest: Option<(u64, RepoId)> = None;
-        self.pages(&REPOSITORY, |rows, repository, record| {
-            if let RepositoryState::Deleted { at_ms, .. } = record.state
-                && record.name == *name
-                && holds_something(rows, repository)?
-            {
-                newest = newest.max(Some((at_ms, repository)));
-            }
-            Ok(())
-        })?;
+        let (mut newest, mut range) = (None, KeyRange::all());
+        // Each page again, should the ledger be opened anew meanwhile.
+        while let Some((last, found)) = self.store.read(|rows| newest_deleted(rows, &range, name))? {
+            range = range.after(&last);
+            newest = newest.max(found);
+        }
         let Some((_, repository)) = newest else { return Ok(None) };
         let (name, deletion) = (name.clone(), self.deletion(actor, Cause::Delete));
         self.store.write(move |tx| {
@@ -221,6 +217,30 @@ impl Registry {
 fn holds_something(rows: &impl Read, repository: RepoId) -> Result<bool, Error> {
     let range = KeyRange::prefix(&repository);
     Ok(rows.first(&MANIFEST, &range)?.is_some() || rows.first(&KEPT, &range)?.is_some())
+}
+
+/// When a repository was deleted, and which it is.
+type Deleted = (u64, RepoId);
+
+/// Of a page of repositories, the one of that name that was deleted last and holds something; and where the
+/// page ends. None: there is no page any more.
+fn newest_deleted(
+    rows: &impl Read,
+    range: &KeyRange,
+    name: &RepositoryName,
+) -> Result<Option<(RepoId, Option<Deleted>)>, Error> {
+    let page = rows.page(&REPOSITORY, range, PAGE_ROWS)?;
+    let Some(&(last, _)) = page.last() else { return Ok(None) };
+    let mut newest = None;
+    for (repository, record) in page {
+        if let RepositoryState::Deleted { at_ms, .. } = record.state
+            && record.name == *name
+            && holds_something(rows, repository)?
+        {
+            newest = newest.max(Some((at_ms, repository)));
+        }
+    }
+    Ok(Some((last, newest)))
 }
 
 fn row_of(repository: RepoId, due_at_ms: u64) -> (u64, QueueKind, Digest, RepoId) {
