@@ -35,6 +35,12 @@ impl Action {
         }
     }
 
+    /// The action of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.word() == word)
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -75,9 +81,8 @@ impl Actions {
 
     /// Reads a list such as `pull,push`.
     pub fn parse(list: &str) -> Result<Self, ActionError> {
-        let action = |word: &str| Action::ALL.into_iter().find(|action| action.word() == word);
         let actions = list.split(',').map(str::trim);
-        let actions = actions.map(|word| action(word).ok_or_else(|| ActionError(word.to_owned())));
+        let actions = actions.map(|word| Action::parse(word).ok_or_else(|| ActionError(word.to_owned())));
         Ok(Self::of(&actions.collect::<Result<Vec<_>, _>>()?))
     }
 

@@ -289,8 +289,7 @@ impl Rule {
     fn of(rule: &AccessRule, groups: &Groups) -> Result<Self, String> {
         let refused = |error| format!("{}: {error}", rule.source);
         let callers = Callers::of(&rule.who, groups).map_err(refused)?;
-        let word = |word: &&str| Action::ALL.into_iter().find(|action| action.word() == *word);
-        let can: Vec<_> = rule.can.iter().filter_map(word).collect();
+        let can: Vec<_> = rule.can.iter().filter_map(|word| Action::parse(word)).collect();
         Ok(Self { who: rule.who.clone(), callers, can: Actions::of(&can), source: rule.source.clone() })
     }
 }

@@ -301,6 +301,11 @@ impl Directory {
         Ok(Self { config: config::load(&inputs)?, opened: None })
     }
 
+    /// The configuration that names it.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Has it done. What only looks may be followed only by what only looks.
     fn ask(&mut self, action: Action) -> Result<Answer, String> {
         let only_looks = action.only_looks();

@@ -71,15 +71,21 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let checked = load(&check.config.inputs(&[])).and_then(|config| Policy::of(&config).map(|_| config));
-    let checked = checked.and_then(|config| htpasswd::open(&config).map(|_| config));
-    let checked = checked.and_then(|config| serve::load_tls(&config).map(|_| config));
-    match checked {
+    match checked(check) {
         Ok(config) if check.json => say!("{}", as_json(&config)),
         Ok(config) => print!("{}", config.to_toml()),
         Err(words) => return wrong_use(&words),
     }
     ExitCode::SUCCESS
+}
+
+/// The configuration, with all that it names read as at a start.
+fn checked(arguments: &CheckArguments) -> Result<Config, String> {
+    let config = load(&arguments.config.inputs(&[]))?;
+    Policy::of(&config)?;
+    htpasswd::open(&config)?;
+    serve::load_tls(&config)?;
+    Ok(config)
 }
 
 fn as_json(config: &Config) -> Value {

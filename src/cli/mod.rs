@@ -99,6 +99,16 @@ struct DataArguments {
     data: Option<String>,
 }
 
+// What stands here as documentation clap would take for the help of commands.
+#[derive(Debug, clap::Args)]
+struct DirectoryArguments {
+    #[command(flatten)]
+    data: DataArguments,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn run() -> ExitCode {

@@ -1,8 +1,8 @@
 //! `wharfinger pin`.
 
-use super::DataArguments;
 use super::actions::{self, Action};
 use super::text::{entries, number, text, time};
+use super::{DataArguments, DirectoryArguments};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ enum Command {
     /// Take a pin off
     Rm(One),
     /// List all pins
-    Ls(All),
+    Ls(DirectoryArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -28,15 +28,6 @@ struct One {
     data: DataArguments,
     #[arg(value_name = "REPOSITORY:TAG|REPOSITORY@DIGEST")]
     what: String,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct All {
-    #[command(flatten)]
-    data: DataArguments,
     /// Answer in JSON
     #[arg(long)]
     json: bool,

@@ -2,7 +2,7 @@
 
 use super::accounts::{self, AccountAction};
 use super::actions::{self, Directory};
-use super::{DataArguments, FOUND_WRONG, config, wrong_use};
+use super::{DataArguments, FOUND_WRONG, wrong_use};
 use crate::auth::{Action, Basis, Explanation, Policy, Principal, Reason};
 use crate::config::Who;
 use crate::oci::RepositoryName;
@@ -60,20 +60,19 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn explain(arguments: &ExplainArguments) -> Result<(Question, Explanation), String> {
+    let mut directory = Directory::of(&arguments.data)?;
     let question = Question {
-        who: principal(&arguments.data, &arguments.user)?,
+        who: principal(&mut directory, &arguments.user)?,
         action: action(&arguments.action)?,
         repository: RepositoryName::parse(&arguments.repository).map_err(|error| error.to_string())?,
     };
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let policy = Policy::of(&config::load(&inputs)?)?;
+    let policy = Policy::of(directory.config())?;
     let answer = policy.explain(&question.who, question.action, question.repository.as_str());
     Ok((question, answer))
 }
 
-fn principal(data: &DataArguments, text: &str) -> Result<Principal, String> {
+fn principal(directory: &mut Directory, text: &str) -> Result<Principal, String> {
     if let Some(name) = text.strip_prefix("robot:") {
-        let mut directory = Directory::of(data)?;
         let tokens = directory.report(actions::Action::Account(AccountAction::Tokens))?;
         return accounts::robot(&tokens, name);
     }
@@ -85,8 +84,8 @@ fn principal(data: &DataArguments, text: &str) -> Result<Principal, String> {
 }
 
 fn action(text: &str) -> Result<Action, String> {
-    let action = Action::ALL.into_iter().find(|action| action.word() == text);
-    action.ok_or_else(|| format!("{text:?} is no action: expected pull, create, push, delete or admin"))
+    Action::parse(text)
+        .ok_or_else(|| format!("{text:?} is no action: expected pull, create, push, delete or admin"))
 }
 
 fn show(question: &Question, answer: &Explanation) {

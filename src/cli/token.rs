@@ -3,7 +3,7 @@
 use super::accounts::{self, AccountAction, TokenWish};
 use super::actions::{self, Action};
 use super::text::{entries, number, text, texts, time};
-use super::{DataArguments, wrong_use};
+use super::{DataArguments, DirectoryArguments, wrong_use};
 use crate::auth::secret;
 use crate::oci::Hidden;
 use serde_json::{Value, json};
@@ -25,11 +25,11 @@ enum Command {
     /// Make a token for a program, which may do with it what is said here and nothing else
     Create(Create),
     /// List the tokens: what they may do, when they expire, when they were used last
-    Ls(All),
+    Ls(DirectoryArguments),
     /// End a token, from now on
     Revoke(Revoke),
     /// Sign by new keys: who is logged in by a Bearer token has to log in again
-    NewKeys(All),
+    NewKeys(DirectoryArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,15 +59,6 @@ struct Revoke {
     data: DataArguments,
     #[arg(value_name = "NAME|ID")]
     what: String,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct All {
-    #[command(flatten)]
-    data: DataArguments,
     /// Answer in JSON
     #[arg(long)]
     json: bool,

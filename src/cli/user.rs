@@ -3,7 +3,7 @@
 use super::accounts::{self, AccountAction};
 use super::actions::{self, Action};
 use super::text::{entries, number, text, time};
-use super::{DataArguments, prompt};
+use super::{DataArguments, DirectoryArguments, prompt};
 use crate::auth::password;
 use crate::oci::Hidden;
 use serde_json::Value;
@@ -28,7 +28,7 @@ enum Command {
     /// Remove a user
     Rm(One),
     /// List the users, apart from those of an htpasswd file
-    Ls(All),
+    Ls(DirectoryArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,15 +45,6 @@ struct One {
     #[command(flatten)]
     data: DataArguments,
     name: String,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct All {
-    #[command(flatten)]
-    data: DataArguments,
     /// Answer in JSON
     #[arg(long)]
     json: bool,

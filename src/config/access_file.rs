@@ -69,11 +69,12 @@ pub fn expect_groups(rules: &AccessRules, groups: &Groups) -> Result<(), ConfigE
     let Some((name, at)) = named.into_iter().find(|(name, _)| groups.get(name).is_none()) else {
         return Ok(());
     };
-    let likely = groups.iter().map(|(known, _)| known);
-    let likely = likely.min_by_key(|known| strsim::damerau_levenshtein(name, known));
-    let expected = match likely {
-        Some(known) => format!("expected a group of [groups]; did you mean group:{known}?"),
-        None => format!("expected a group of [groups], and there is none; say {name} = [\"USER\"] there"),
+    let mut known = groups.iter().map(|(known, _)| known).peekable();
+    let expected = if known.peek().is_some() {
+        let nearest = nearest(name, known);
+        format!("expected a group of [groups]; did you mean group:{nearest}?")
+    } else {
+        format!("expected a group of [groups], and there is none; say {name} = [\"USER\"] there")
     };
     let value = format!("{:?}", format!("group:{name}"));
     Err(ConfigError::InRule { at: at.clone(), key: "who".to_owned(), value, expected })

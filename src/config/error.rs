@@ -104,7 +104,7 @@ fn place(at: &Source, key: &str) -> String {
 }
 
 /// The known key that looks most like `key`.
-pub fn nearest(key: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
-    let distance = |known: &&str| strsim::damerau_levenshtein(key, known);
+pub fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+    let distance = |known: &&'a str| strsim::damerau_levenshtein(key, known);
     known.min_by_key(distance).expect("there is at least one key")
 }

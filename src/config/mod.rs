@@ -32,4 +32,4 @@ pub use proxy::{PublicUrl, TrustedProxies, is_host};
 pub use repository::{RepositoryRule, RepositoryRules, RepositorySettings};
 pub use settings::{Reload, SETTINGS, Setting, Settings};
 pub use source::Source;
-pub use watched::{WATCHED_FILE_MAX_BYTES, WatchedFile, WatchedFileError};
+pub use watched::{WatchedFile, WatchedFileError};

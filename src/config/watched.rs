@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The largest file that is read.
-pub const WATCHED_FILE_MAX_BYTES: u64 = 1024 * 1024;
+const WATCHED_FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// A file that was changed less long before it was read may be changed again without another time: some file
 /// systems count in steps of two seconds. Once so much has passed it is read once more.

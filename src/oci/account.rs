@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The longest name of a user or a robot in bytes.
-pub const USER_NAME_MAX_BYTES: usize = 64;
+const USER_NAME_MAX_BYTES: usize = 64;
 
 /// Names that stand for something else in rules and histories.
 pub const TAKEN_NAMES: [&str; 6] = ["anonymous", "users", "robot", "local", "rule", "collector"];

@@ -14,7 +14,7 @@ mod name;
 mod range;
 mod session;
 
-pub use account::{Hidden, TAKEN_NAMES, USER_NAME_MAX_BYTES, UserName, UserNameError, is_taken};
+pub use account::{Hidden, TAKEN_NAMES, UserName, UserNameError, is_taken};
 pub use descriptor::{Descriptor, FieldError, ReferrerDescriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::JsonError;

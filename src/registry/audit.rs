@@ -167,12 +167,6 @@ pub struct Act {
 }
 
 impl Act {
-    /// When it was, in milliseconds since the epoch.
-    #[must_use]
-    pub const fn at_ms(&self) -> u64 {
-        self.place.at_ms
-    }
-
     /// The act as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -180,7 +174,7 @@ impl Act {
             &self.record;
         json!({
             "id": self.place.to_string(),
-            "at_ms": self.at_ms(),
+            "at_ms": self.place.at_ms,
             "action": action.word(),
             "who": who,
             "address": address,
@@ -273,7 +267,8 @@ impl Registry {
 
     /// Drops acts that are too old or too many, the oldest first; says how many.
     pub(super) fn forget_old_acts(&self) -> Result<usize, Error> {
-        let settings = self.config().settings.clone();
+        let config = self.config();
+        let settings = &config.settings;
         let oldest_ms = self.clock.now_ms().saturating_sub(settings.audit_keep_secs.saturating_mul(1000));
         let mut dropped = 0;
         for _ in 0..PAGES_DROPPED {

@@ -4,10 +4,10 @@
 //! There is nothing else to ask and nothing that remembers an answer.
 
 use super::error::Error;
-use super::gone;
+use super::{gone, repositories};
 use crate::oci::{Digest, RepositoryName};
-use crate::store::records::{BlobRecord, LeaseRecord, Loss, RepositoryState};
-use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, REPOSITORY, UPLOAD_OF};
+use crate::store::records::{BlobRecord, LeaseRecord, Loss};
+use crate::store::tables::{BLOB, BLOB_USER, KEPT_USER, LEASE, QUEUE, UPLOAD_OF};
 use crate::store::{Key, KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
 /// The queue's place of a repository in rows that have none.
@@ -78,10 +78,8 @@ pub fn any_holder(
     may: impl Fn(&RepositoryName) -> bool,
 ) -> Result<Option<RepoId>, MetaError> {
     let is_one = |repository| {
-        let record = rows.get(&REPOSITORY, &repository)?;
-        Ok::<_, MetaError>(
-            record.is_some_and(|record| record.state == RepositoryState::Named && may(&record.name)),
-        )
+        let name = repositories::name_of(rows, repository)?;
+        Ok::<_, MetaError>(name.is_some_and(|name| may(&name)))
     };
     let mut range = KeyRange::prefix(&digest);
     // Who finds none among so many uploads: it must not hold up the others, nor take longer the more there

@@ -39,6 +39,12 @@ pub fn create(
     Ok(())
 }
 
+/// The name by which the repository is found; none: it is deleted or not yet whole.
+pub fn name_of(rows: &impl Read, repository: RepoId) -> Result<Option<RepositoryName>, MetaError> {
+    let record = rows.get(&REPOSITORY, &repository)?;
+    Ok(record.filter(|record| record.state == RepositoryState::Named).map(|record| record.name))
+}
+
 /// How a repository is called where it is told of; one that is gone by its number.
 pub fn shown_name(rows: &impl Read, repository: RepoId) -> Result<String, MetaError> {
     let record = rows.get(&REPOSITORY, &repository)?;

@@ -12,8 +12,8 @@ use super::links::Judge;
 use super::live::Claim;
 use super::{ids, links, repositories};
 use crate::oci::{Algorithm, ContentRange, Digest, Hasher, RepositoryName, SessionId};
-use crate::store::records::{AuditAction, RepositoryState, UploadRecord};
-use crate::store::tables::{REPOSITORY, UPLOAD};
+use crate::store::records::{AuditAction, UploadRecord};
+use crate::store::tables::UPLOAD;
 use crate::store::{self, Read, RepoId, Staging, StoreError, Stored};
 use std::time::Duration;
 
@@ -311,15 +311,14 @@ impl Registry {
         let entry = entry.saying(&format!("{} bytes", staging.offset()));
         let published = self.store.publish(staging, digest, durable, move |tx, file| {
             store::end_upload(tx, session)?.ok_or(Error::UploadUnknown(session))?;
-            let named = tx.get(&REPOSITORY, &repository)?;
-            let Some(named) = named.filter(|record| record.state == RepositoryState::Named) else {
+            let Some(name) = repositories::name_of(tx, repository)? else {
                 // It was deleted meanwhile: no name leads to what would be stored.
                 file.give_up(tx, now_ms)?;
                 return Ok(None);
             };
             let stored = file.insert_blob(tx, now_ms)?;
             links::put_lease(tx, repository, digest, lease_ends_ms)?;
-            audit::note(tx, &entry.clone().in_repository(&named.name))?;
+            audit::note(tx, &entry.clone().in_repository(&name))?;
             Ok::<_, Error>(Some(stored))
         });
         let stored = published.map_err(|error| self.unless_cancelled(session, error))?;

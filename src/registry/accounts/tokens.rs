@@ -88,7 +88,7 @@ impl Registry {
         let act = self.act(&actor, AuditAction::TokenCreate).saying(&words);
         let expires_at_ms = record.expires_at_ms;
         self.change_accounts(move |tx| {
-            if find(tx, |_, other| other.name == record.name)?.is_some() {
+            if find(tx, |other| other.name == record.name)?.is_some() {
                 return Err(AccountError::TokenExists(record.name.clone()).into());
             }
             if !tx.insert_if_absent(&ACCESS_TOKEN, &id, &record)? {
@@ -106,8 +106,8 @@ impl Registry {
         let what = name_or_id.to_owned();
         self.change_accounts(move |tx| {
             // A name may look like an id; who gave it that knows it by that.
-            let found = match find(tx, |_, token| token.name.as_str() == what)? {
-                None => find(tx, |id, _| format!("{id:016x}") == what)?,
+            let found = match find(tx, |token| token.name.as_str() == what)? {
+                None => by_id(tx, &what)?,
                 found => found,
             };
             let found = found.ok_or_else(|| AccountError::TokenUnknown(what.clone()))?;
@@ -155,8 +155,7 @@ impl Registry {
         let now_ms = self.clock.now_ms();
         let due = self.token_uses().due(now_ms, interval_ms);
         for uses in due.chunks(PAGE_ROWS) {
-            let uses = uses.to_vec();
-            let rows = uses.clone();
+            let rows = uses.to_vec();
             self.store.write(move |tx| {
                 let present =
                     tx.get_many(&ACCESS_TOKEN, &rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
@@ -170,7 +169,7 @@ impl Registry {
                 }
                 Ok::<_, Error>(())
             })?;
-            self.token_uses().note_written(&uses, now_ms);
+            self.token_uses().note_written(uses, now_ms);
         }
         Ok(())
     }
@@ -204,15 +203,22 @@ impl Registry {
     }
 }
 
+/// The token with that id, in 16 hexadecimal digits.
+fn by_id(tx: &Tx<'_>, digits: &str) -> Result<Option<Token>, MetaError> {
+    let id = u64::from_str_radix(digits, 16).ok().filter(|id| format!("{id:016x}") == digits);
+    let Some(id) = id else { return Ok(None) };
+    Ok(tx.get(&ACCESS_TOKEN, &id)?.map(|record| Token { id, record }))
+}
+
 /// The first token that is as wanted.
-fn find(tx: &Tx<'_>, wanted: impl Fn(u64, &AccessTokenRecord) -> bool) -> Result<Option<Token>, MetaError> {
+fn find(tx: &Tx<'_>, wanted: impl Fn(&AccessTokenRecord) -> bool) -> Result<Option<Token>, MetaError> {
     let mut range = KeyRange::all();
     loop {
         let page = tx.page(&ACCESS_TOKEN, &range, PAGE_ROWS)?;
         let Some((last, _)) = page.last() else { return Ok(None) };
         range = range.after(last);
         let mut tokens = page.into_iter().map(|(id, record)| Token { id, record });
-        if let Some(found) = tokens.find(|token| wanted(token.id, &token.record)) {
+        if let Some(found) = tokens.find(|token| wanted(&token.record)) {
             return Ok(Some(found));
         }
     }

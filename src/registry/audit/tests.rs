@@ -336,7 +336,7 @@ fn what_is_too_much_is_forgotten_from_the_front() {
     assert_eq!(scene.registry.forget_old_acts().unwrap(), 0);
     let page = scene.registry.audit(&AuditFilter::default(), None, usize::MAX).unwrap();
     assert_eq!(page.acts.len(), 600);
-    assert_eq!(page.acts.last().unwrap().at_ms(), at_ms + rows - 600);
+    assert_eq!(page.acts.last().unwrap().place.at_ms, at_ms + rows - 600);
 }
 
 #[test]
