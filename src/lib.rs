@@ -2,8 +2,8 @@
 //!
 //! The map, in the order of the data; each module knows only those behind it: [`cli`] and [`http`] take what
 //! people and clients ask for, [`auth`] says whether they may, [`registry`] has the rules, [`store`] commits,
-//! [`meta`] keeps the rows, [`blobs`] the files, [`oci`] the types they all share. `docs/ARCHITECTURE.md`
-//! says more.
+//! [`meta`] keeps the rows, [`blobs`] the files, [`disk`] is what both are on, [`oci`] has the types they all
+//! share. `docs/ARCHITECTURE.md` says more.
 //!
 //! # Invariants
 //! `wharfinger verify` checks them, and every test ends by checking them.
@@ -31,6 +31,7 @@ pub mod auth;
 pub mod blobs;
 pub mod cli;
 pub mod config;
+pub mod disk;
 pub mod http;
 pub mod meta;
 pub mod meters;
