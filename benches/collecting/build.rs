@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use wharfinger::config::Config;
 use wharfinger::oci::{Algorithm, Digest, Reference, RepositoryName, SessionId};
-use wharfinger::registry::{Condition, DataDir, ManifestPush, Registry, Store, StoreOptions, SystemClock};
+use wharfinger::registry::{
+    Condition, DataDir, LedgerOptions, ManifestPush, Registry, Store, StoreOptions, SystemClock,
+};
 use wharfinger::store::records::{BlobRecord, LeaseRecord};
 use wharfinger::store::tables::{BLOB, LEASE, QUEUE, REPOSITORY_BY_NAME};
 use wharfinger::store::{QueueKind, Read, RepoId, STORED_BYTES, StoreError};
@@ -38,8 +40,14 @@ pub fn build(data: &Path, blobs: usize) -> Built {
     fs::create_dir_all(data.parent().expect("it is in a directory")).expect("made");
     let dir = DataDir::open(data).expect("a new directory");
     let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-    let store =
-        Store::open(dir, StoreOptions { ledger_cache_bytes: 256 << 20, on_failure }).expect("a ledger");
+    let store = Store::open(
+        dir,
+        StoreOptions {
+            ledger: LedgerOptions { cache_bytes: 256 << 20, ..LedgerOptions::default() },
+            on_failure,
+        },
+    )
+    .expect("a ledger");
     let registry = Registry::new(store, Arc::new(SystemClock), Config::default());
     registry.recover().expect("a start");
     let name = RepositoryName::parse(REPOSITORY).expect("a name");

@@ -2,16 +2,14 @@
 
 use super::staging::remove_if_there;
 use super::{Location, Readers, is_full, lock, root, synced};
+use crate::disk::{Mode, RealDisk, SharedDisk};
 use crate::oci::{Algorithm, SessionId};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The ledger's file.
-const LEDGER: &str = "ledger/ledger.redb";
-/// A ledger that is being made: it has no name that anybody looks for until it is whole.
-const NEW_LEDGER: &str = "ledger/ledger.redb.new";
 /// The file that is linked at each start to see whether that works, in uploads/ and blobs/<algorithm>/. One
 /// that is left there was cut off.
 pub(super) const PROBE: &str = "link-probe";
@@ -38,6 +36,12 @@ pub enum OpenDirError {
     /// What is named, or something on the way to it, is no directory.
     #[error("{0} is a file, not a directory; choose another place with --data or WHARFINGER_DATA")]
     File(PathBuf),
+    /// It has blobs, and nothing that says what they are.
+    #[error(
+        "{0} has blobs and no ledger, so nothing says what they are; put back ledger/ from a backup, or move \
+         blobs/ away to begin anew"
+    )]
+    NoLedger(PathBuf),
     /// It is a directory with other things in it.
     #[error(
         "{root} has things in it, such as {path}, and nothing of a registry; choose an empty directory with \
@@ -95,6 +99,7 @@ pub enum OpenDirError {
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
+    disk: SharedDisk,
     readers: Readers,
     _lock: lock::Lock,
 }
@@ -117,7 +122,8 @@ impl DataDir {
         root::make(root)?;
         root::refuse_foreign(root)?;
         let lock = lock::take(root)?;
-        let dir = Self { root: root.to_path_buf(), readers: readers(root), _lock: lock };
+        let dir =
+            Self { root: root.to_path_buf(), disk: Arc::new(RealDisk), readers: readers(root), _lock: lock };
         dir.make_layout().map_err(|error| match error {
             MakeError::Refused(refusal) => refusal,
             MakeError::Io(path, source) => io_refusal(&path, source),
@@ -135,9 +141,14 @@ impl DataDir {
     /// Opens a directory with a ledger and changes nothing in it, but for its lock. What is missing of its
     /// layout holds nothing.
     pub fn open_to_look(root: &Path) -> Result<Self, OpenDirError> {
-        root::expect_ledger(root, LEDGER)?;
+        root::expect_ledger(root)?;
         let lock = lock::take(root)?;
-        let dir = Self { root: root.to_path_buf(), readers: Readers::of(root), _lock: lock };
+        let dir = Self {
+            root: root.to_path_buf(),
+            disk: Arc::new(RealDisk),
+            readers: Readers::of(root),
+            _lock: lock,
+        };
         let algorithms = Algorithm::ALL.map(|algorithm| dir.blobs().join(algorithm.as_str()));
         for directory in [root.join("ledger"), dir.uploads(), dir.blobs()].iter().chain(&algorithms) {
             is_directory(directory)?;
@@ -147,7 +158,7 @@ impl DataDir {
 
     /// Opens a directory that has a ledger already.
     pub fn open_existing(root: &Path) -> Result<Self, OpenDirError> {
-        root::expect_ledger(root, LEDGER)?;
+        root::expect_ledger(root)?;
         Self::open(root)
     }
 
@@ -157,42 +168,45 @@ impl DataDir {
         &self.root
     }
 
-    /// Whether there is a ledger. An empty file is none: nothing was ever committed to it.
-    pub fn has_ledger(&self) -> Result<bool, OpenDirError> {
-        let path = self.root.join(LEDGER);
-        refuse_link(&path)?;
-        match path.metadata() {
-            Ok(found) => Ok(found.len() > 0),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(io_refusal(&path, error)),
+    /// Refuses a directory that has blobs and nothing of a ledger: whoever makes a new one there loses them.
+    pub fn expect_no_lost_blobs(&self) -> Result<(), OpenDirError> {
+        match root::expect_ledger(&self.root) {
+            Err(OpenDirError::Absent(_)) => {}
+            outcome => return outcome,
         }
+        for algorithm in Algorithm::ALL {
+            for prefix in 0..=255 {
+                let files = self.list_blobs(algorithm, prefix);
+                if !files.map_err(|source| io_refusal(&self.blobs(), source))?.is_empty() {
+                    return Err(OpenDirError::NoLedger(self.root.clone()));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// An empty file to make a ledger in, beside the place where one is looked for; what an earlier start
-    /// that was cut off left there is gone.
-    pub fn new_ledger_file(&self) -> Result<File, OpenDirError> {
-        let path = self.root.join(NEW_LEDGER);
-        let open = || {
-            remove_if_there(&path)?;
-            self.readers.create(&path)
-        };
-        open().map_err(|source| io_refusal(&path, source))
+    /// The disk that everything is on.
+    #[must_use]
+    pub fn disk(&self) -> &SharedDisk {
+        &self.disk
     }
 
-    /// Puts a new ledger, which is whole and synced, where it is looked for.
-    pub fn adopt_new_ledger(&self) -> Result<(), OpenDirError> {
-        let path = self.root.join(LEDGER);
-        let adopt = || {
-            fs::rename(self.root.join(NEW_LEDGER), &path)?;
-            sync_directory(&self.root.join("ledger"))
-        };
-        adopt().map_err(|source| io_refusal(&path, source))
+    /// The directory of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
     }
 
-    /// Opens the ledger's file.
-    pub fn ledger_file(&self) -> Result<File, OpenDirError> {
-        let path = self.root.join(LEDGER);
-        options().open(&path).map_err(|source| io_refusal(&path, source))
+    /// What new files may be used for, and by whom.
+    #[must_use]
+    pub fn file_mode(&self) -> Mode {
+        self.readers.file_mode()
+    }
+
+    /// The same for new directories.
+    #[must_use]
+    pub fn directory_mode(&self) -> Mode {
+        self.readers.directory_mode()
     }
 
     /// Who may read what is made.

@@ -2,6 +2,7 @@
 //! backups.
 
 use super::data_dir::{DataDir, OpenDirError, io_refusal, options};
+use crate::disk::Mode;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -35,35 +36,34 @@ impl Readers {
         }
     }
 
-    const fn directory_mode(self) -> u32 {
+    /// The umask, which is 0077 under many a supervisor, does not know of the setting.
+    pub(super) const fn directory_mode(self) -> Mode {
         match self {
-            Self::Owner => 0o700,
-            Self::Group => 0o750,
+            Self::Owner => Mode { bits: 0o700, exact: false },
+            Self::Group => Mode { bits: 0o750, exact: true },
         }
     }
 
-    const fn file_mode(self) -> u32 {
+    pub(super) const fn file_mode(self) -> Mode {
         match self {
-            Self::Owner => 0o600,
-            Self::Group => 0o640,
+            Self::Owner => Mode { bits: 0o600, exact: false },
+            Self::Group => Mode { bits: 0o640, exact: true },
         }
     }
 
     /// Makes a directory.
     pub(super) fn make_directory(self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(self.directory_mode()).create(path)?;
-        match self {
-            Self::Owner => Ok(()),
-            // The umask, which is 0077 under many a supervisor, does not know of the setting.
-            Self::Group => set_mode(path, self.directory_mode()),
-        }
+        let mode = self.directory_mode();
+        DirBuilder::new().mode(mode.bits).create(path)?;
+        if mode.exact { set_mode(path, mode.bits) } else { Ok(()) }
     }
 
     /// Makes a file that is not there.
     pub(super) fn create(self, path: &Path) -> io::Result<File> {
-        let file = options().mode(self.file_mode()).create_new(true).open(path)?;
-        if self == Self::Group {
-            file.set_permissions(Permissions::from_mode(self.file_mode()))?;
+        let mode = self.file_mode();
+        let file = options().mode(mode.bits).create_new(true).open(path)?;
+        if mode.exact {
+            file.set_permissions(Permissions::from_mode(mode.bits))?;
         }
         Ok(file)
     }
@@ -93,7 +93,7 @@ fn close(root: &Path) -> io::Result<()> {
         let path = root.join(part);
         match mode(&path) {
             Ok(mode) if mode & OTHERS_BITS != 0 => {
-                set_mode(&path, Readers::Owner.directory_mode())?;
+                set_mode(&path, Readers::Owner.directory_mode().bits)?;
                 was_open = true;
             }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -113,7 +113,7 @@ fn open(root: &Path) -> io::Result<()> {
         set_mode(root, above | GROUP_BITS)?;
     }
     // Made before anything is known of readers.
-    set_mode(&root.join("LOCK"), Readers::Group.file_mode())?;
+    set_mode(&root.join("LOCK"), Readers::Group.file_mode().bits)?;
     if Readers::of(root) == Readers::Group {
         return Ok(());
     }
@@ -135,10 +135,10 @@ fn open_below(directory: &Path) -> io::Result<()> {
         if kind.is_dir() {
             open_below(&entry.path())?;
         } else if kind.is_file() {
-            set_mode(&entry.path(), Readers::Group.file_mode())?;
+            set_mode(&entry.path(), Readers::Group.file_mode().bits)?;
         }
     }
-    set_mode(directory, Readers::Group.directory_mode())
+    set_mode(directory, Readers::Group.directory_mode().bits)
 }
 
 fn mode(path: &Path) -> io::Result<u32> {

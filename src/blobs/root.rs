@@ -9,13 +9,22 @@ use std::path::Path;
 /// What stands in a data directory, the first of it as soon as a start has taken it.
 const OURS: [&str; 4] = ["LOCK", "ledger", "blobs", "uploads"];
 
-/// Refuses a directory that is no registry's. `ledger` is the place of the ledger in it.
-pub(super) fn expect_ledger(root: &Path, ledger: &str) -> Result<(), OpenDirError> {
-    let path = root.join(ledger);
-    match path.metadata() {
+/// How the names of files begin of which a ledger can be opened from one.
+const LEDGER_FILES: [&[u8]; 3] = [b"ledger.redb", b"journal-", b"snapshot-"];
+
+/// Refuses a directory that is no registry's.
+pub(super) fn expect_ledger(root: &Path) -> Result<(), OpenDirError> {
+    let path = root.join("ledger");
+    let is_ours = |entry: &fs::DirEntry| {
         // An empty one is none: nothing was ever committed to it.
-        Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
-        Ok(_) => Err(OpenDirError::Absent(root.to_path_buf())),
+        let has_bytes = entry.metadata().is_ok_and(|found| found.is_file() && found.len() > 0);
+        has_bytes && LEDGER_FILES.iter().any(|ours| entry.file_name().as_encoded_bytes().starts_with(ours))
+    };
+    let found =
+        fs::read_dir(&path).map(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| is_ours(&entry))));
+    match found {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(OpenDirError::Absent(root.to_path_buf())),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenDirError::Absent(root.to_path_buf())),
         Err(_) if is_file(root) => Err(OpenDirError::File(root.to_path_buf())),
         Err(error) => Err(io_refusal(&path, error)),

@@ -33,7 +33,7 @@ mod user;
 mod verify;
 
 use crate::config::Config;
-use crate::registry::{DataDir, OnFailure, OpenError, Readers, Store, StoreOptions};
+use crate::registry::{DataDir, LedgerOptions, OnFailure, OpenError, Readers, Store, StoreOptions};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -175,8 +175,21 @@ fn store_options(config: &Config) -> StoreOptions {
         ));
         std::process::exit(DISK_FAILED);
     });
-    let ledger_cache_bytes = usize::try_from(config.settings.ledger_cache_bytes).unwrap_or(usize::MAX);
-    StoreOptions { ledger_cache_bytes, on_failure }
+    StoreOptions { ledger: ledger_options(config), on_failure }
+}
+
+fn ledger_options(config: &Config) -> LedgerOptions {
+    let settings = &config.settings;
+    LedgerOptions {
+        cache_bytes: usize::try_from(settings.ledger_cache_bytes).unwrap_or(usize::MAX),
+        checkpoint_operations: settings.ledger_checkpoint_operations,
+        checkpoint_secs: settings.ledger_checkpoint_secs,
+        snapshot_bytes: settings.ledger_snapshot_bytes,
+        window_secs: settings.ledger_window_secs,
+        segment_max_bytes: settings.ledger_segment_max_bytes,
+        keep_max_bytes: settings.ledger_keep_max_bytes,
+        ..LedgerOptions::default()
+    }
 }
 
 #[cfg(test)]

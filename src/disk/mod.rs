@@ -33,6 +33,9 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a directory.
     fn make_directory(&self, path: &Path, mode: Mode) -> io::Result<()>;
 
+    /// Removes a directory with nothing in it.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
+
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 

@@ -56,6 +56,10 @@ impl Disk for RealDisk {
         Ok(())
     }
 
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         synced(File::open(path)?.sync_all())
     }

@@ -49,8 +49,8 @@ mod whole;
 
 pub use crate::store::records::{AuditAction, AuditRecord};
 pub use crate::store::{
-    Damage, DataDir, OnFailure, OpenDirError, OpenError, Readers, Recovery, Store, StoreError, StoreOptions,
-    connect_control,
+    Damage, DataDir, LedgerOptions, OnFailure, OpenDirError, OpenError, Readers, Recovery, Store, StoreError,
+    StoreOptions, connect_control,
 };
 pub use accounts::{AccountError, Book, NewToken, SigningKey, Token, TokenEntry, User, UserEntry};
 pub use actor::Actor;

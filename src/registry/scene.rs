@@ -2,7 +2,8 @@
 
 use super::collect::{Collected, Round};
 use super::{
-    Condition, DataDir, Deleted, Error, ManifestPush, ManualClock, Registry, Restored, Store, StoreOptions,
+    Condition, DataDir, Deleted, Error, LedgerOptions, ManifestPush, ManualClock, Registry, Restored, Store,
+    StoreOptions,
 };
 use crate::config::Config;
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
@@ -53,7 +54,14 @@ impl Scene {
         drop(self.registry.0.take());
         let dir = DataDir::open(&self.data()).unwrap();
         let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-        let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
+        let store = Store::open(
+            dir,
+            StoreOptions {
+                ledger: LedgerOptions { cache_bytes: 1 << 20, ..LedgerOptions::default() },
+                on_failure,
+            },
+        )
+        .unwrap();
         let registry = Registry::new(store, Arc::clone(&self.clock) as Arc<_>, self.config.clone());
         registry.recover().unwrap();
         self.registry.0 = Some(registry);

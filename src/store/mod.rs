@@ -17,7 +17,8 @@ pub use crate::blobs::{
     UploadEntry, connect_control,
 };
 pub use crate::meta::codec::{Raw, Value};
-pub use crate::meta::engine::Commits;
+pub use crate::meta::engine::redb::LedgerOptions;
+pub use crate::meta::engine::{Commits, CopiedLedger, Opened, Origin};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
 pub use crate::meta::{
@@ -30,9 +31,10 @@ pub use recover::Recovery;
 pub use rows::{end_upload, open_uploads, put_upload};
 
 use crate::blobs;
-use crate::meta::engine::redb::RedbEngine;
+use crate::meta::engine::redb::{Place, RedbEngine};
 use crate::meta::engine::{Engine, Verdict, WriteError};
 use crate::meta::tx::{Effect, Effects};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// How often a state is tried to be read while the ledger, on a full disk, is opened again and again.
@@ -43,8 +45,8 @@ pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How a store is opened.
 pub struct StoreOptions {
-    /// The most memory that the ledger's page cache takes, in bytes.
-    pub ledger_cache_bytes: usize,
+    /// How the ledger is kept.
+    pub ledger: LedgerOptions,
     /// What to do when the disk failed.
     pub on_failure: OnFailure,
 }
@@ -66,29 +68,43 @@ impl Store {
     /// Opens the ledger of a locked directory and brings it to the present schema. Files are left alone until
     /// [`Store::recover`].
     pub fn open(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
-        let open = |file| {
-            let on_failure = Arc::clone(&options.on_failure);
-            RedbEngine::open(file, options.ledger_cache_bytes, Box::new(move |reason| on_failure(reason)))
-                .map_err(|error| OpenError::ledger(dir.root(), &error))
-        };
-        if !dir.has_ledger()? {
-            // A file that redb was cut off in making is neither empty nor a ledger, so it is made aside.
-            drop(open(dir.new_ledger_file()?)?);
-            dir.adopt_new_ledger()?;
-        }
-        let engine = open(dir.ledger_file()?)?;
+        dir.expect_no_lost_blobs()?;
+        let on_failure = Arc::clone(&options.on_failure);
+        let place = place_of(&dir);
+        let engine = RedbEngine::open(&place, options.ledger, Box::new(move |reason| on_failure(reason)))
+            .map_err(|error| OpenError::ledger(dir.root(), &error))?;
+        let origin = engine.opened().origin;
         let store = Self::new(Box::new(engine), dir, options.on_failure);
+        if matches!(origin, Origin::New | Origin::Original) {
+            store.settle()?;
+        }
         store.migrate()?;
         Ok(store)
     }
 
     /// Opens the ledger of a locked directory to read it, and changes nothing: no migration, no recovery.
     pub fn open_to_look(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
-        let engine = RedbEngine::open_to_look(dir.ledger_file()?, options.ledger_cache_bytes)
+        let engine = RedbEngine::open_to_look(&place_of(&dir), options.ledger)
             .map_err(|error| OpenError::ledger(dir.root(), &error))?;
         let store = Self::new(Box::new(engine), dir, options.on_failure);
         store.expect_newest()?;
         Ok(store)
+    }
+
+    /// How the ledger was opened.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        self.engine.opened()
+    }
+
+    /// Says that rows and files fit together: from now on the directory is an original of its own.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        Ok(self.engine.settle().map_err(MetaError::from)?)
+    }
+
+    /// Writes into an empty directory what a ledger as of now can be opened from, durably.
+    pub fn copy_ledger(&self, directory: &Path) -> Result<CopiedLedger, StoreError> {
+        Ok(self.engine.copy_to(directory).map_err(MetaError::from)?)
     }
 
     fn new(engine: Box<dyn Engine>, dir: DataDir, on_failure: OnFailure) -> Self {
@@ -220,6 +236,16 @@ impl Store {
             (self.on_failure)(&words);
         }
         StoreError::Io(error)
+    }
+}
+
+/// Where the ledger of a directory is.
+fn place_of(dir: &DataDir) -> Place {
+    Place {
+        disk: Arc::clone(dir.disk()),
+        directory: dir.ledger(),
+        file_mode: dir.file_mode(),
+        directory_mode: dir.directory_mode(),
     }
 }
 

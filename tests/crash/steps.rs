@@ -11,7 +11,9 @@ use wharfinger::config::Config;
 use wharfinger::oci::{Algorithm, Digest, RepositoryName, SessionId};
 use wharfinger::registry::{Error, ManualClock, Recovery, Registry};
 use wharfinger::store::tables::UPLOAD;
-use wharfinger::store::{DataDir, Location, Read, Staging, Store, StoreError, StoreOptions, end_upload};
+use wharfinger::store::{
+    DataDir, LedgerOptions, Location, Read, Staging, Store, StoreError, StoreOptions, end_upload,
+};
 
 use crate::support::{bytes, files};
 
@@ -35,7 +37,14 @@ impl Place {
     fn store(&self) -> Store {
         let dir = DataDir::open(&self.home.path().join("data")).expect("the directory opens");
         let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-        Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).expect("the store opens")
+        Store::open(
+            dir,
+            StoreOptions {
+                ledger: LedgerOptions { cache_bytes: 1 << 20, ..LedgerOptions::default() },
+                on_failure,
+            },
+        )
+        .expect("the store opens")
     }
 
     /// The registry as it is before anything was done at the start.

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use wharfinger::config::Config;
 use wharfinger::oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use wharfinger::registry::{
-    Condition, DataDir, Error, ManifestPush, ManualClock, Pushed, Registry, Store, StoreOptions,
+    Condition, DataDir, Error, LedgerOptions, ManifestPush, ManualClock, Pushed, Registry, Store,
+    StoreOptions,
 };
 
 use crate::support::{Manifest, files};
@@ -42,7 +43,13 @@ impl Place {
         drop(self.registry.take());
         let dir = DataDir::open(&self.data()).expect("the directory opens");
         let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-        let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure });
+        let store = Store::open(
+            dir,
+            StoreOptions {
+                ledger: LedgerOptions { cache_bytes: 1 << 20, ..LedgerOptions::default() },
+                on_failure,
+            },
+        );
         let clock = Arc::clone(&self.clock) as Arc<_>;
         let registry = Registry::new(store.expect("the store opens"), clock, self.config.clone());
         registry.recover().expect("the start");

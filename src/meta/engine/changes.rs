@@ -1,4 +1,4 @@
-//! What a group of closures changed: enough to undo one of them alone, and the rows a journal would carry.
+//! What a group of closures changed: enough to undo one of them alone, and the rows that the journal gets.
 
 use super::TableId;
 
@@ -14,6 +14,8 @@ pub struct Change {
     pub key: Vec<u8>,
     /// Its value before the change; none: there was no row.
     pub before: Option<Vec<u8>>,
+    /// Its value after it; none: the row is gone.
+    pub after: Option<Vec<u8>>,
 }
 
 /// The changes of a group, oldest first.
@@ -43,8 +45,14 @@ impl Changes {
     }
 
     /// Notes a change that was made.
-    pub fn note(&mut self, table: TableId, key: &[u8], before: Option<Vec<u8>>) {
-        self.list.push(Change { table, key: key.to_vec(), before });
+    pub fn note(&mut self, table: TableId, key: &[u8], before: Option<Vec<u8>>, after: Option<&[u8]>) {
+        let after = after.map(<[u8]>::to_vec);
+        self.list.push(Change { table, key: key.to_vec(), before, after });
+    }
+
+    /// The changes, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.list.iter()
     }
 
     /// Takes out the changes made since `mark`, newest first: the order to undo them in.

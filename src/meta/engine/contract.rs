@@ -1,15 +1,33 @@
 //! What every engine has to do, run against the redb engine in memory.
 
-use super::redb::RedbEngine;
+use super::redb::tests::place;
+use super::redb::{LedgerOptions, RedbEngine};
 use super::{Engine, KeyRange, Limit, ReadRows, TableId, Verdict, WriteError};
-use ::redb::backends::InMemoryBackend;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Barrier, Mutex};
+use tempfile::TempDir;
 
-fn engine() -> Arc<RedbEngine> {
+/// An engine in a directory of its own, which goes with it.
+struct Scene {
+    engine: RedbEngine,
+    _home: TempDir,
+}
+
+impl Deref for Scene {
+    type Target = RedbEngine;
+
+    fn deref(&self) -> &RedbEngine {
+        &self.engine
+    }
+}
+
+fn engine() -> Arc<Scene> {
     let fail = Box::new(|reason: &str| panic!("the engine failed: {reason}"));
-    Arc::new(RedbEngine::open_backend(InMemoryBackend::new(), 1 << 20, fail).unwrap())
+    let home = tempfile::tempdir().unwrap();
+    let engine = RedbEngine::open(&place(home.path()), LedgerOptions::default(), fail).unwrap();
+    Arc::new(Scene { engine, _home: home })
 }
 
 fn all(rows: &dyn ReadRows, table: TableId) -> BTreeMap<Vec<u8>, Vec<u8>> {

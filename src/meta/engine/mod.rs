@@ -15,6 +15,7 @@ mod contract;
 pub use commits::Commits;
 
 use std::fmt;
+use std::path::Path;
 
 /// The tables by number. Numbers and names are on disk: they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -312,6 +313,54 @@ pub trait Engine: Send + Sync {
 
     /// What is known of its commits.
     fn commits(&self) -> &Commits;
+
+    /// How it was opened.
+    fn opened(&self) -> &Opened;
+
+    /// Says that what came with a copy is in order: from now on this is an original of its own. Until then
+    /// each start does that again.
+    fn settle(&self) -> Result<(), EngineError>;
+
+    /// Writes into an empty directory what a ledger as of now can be opened from, durably, and holds no
+    /// snapshot meanwhile.
+    fn copy_to(&self, directory: &Path) -> Result<CopiedLedger, EngineError>;
+}
+
+/// What a ledger was when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// There was none.
+    New,
+    /// The one that was closed or cut off here.
+    Original,
+    /// The same files, which somebody else touched, or which were cut off while they were written to.
+    Touched,
+    /// A copy, rebuilt from its snapshot and its journal.
+    Copy,
+}
+
+/// How a ledger was opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What it was.
+    pub origin: Origin,
+    /// When the last change that it has was made, in milliseconds since the epoch, where that is known.
+    pub as_of_ms: Option<u64>,
+    /// How many commits it has.
+    pub sequence: u64,
+    /// What a person should know of it.
+    pub notes: Vec<String>,
+}
+
+/// What was copied of a ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct CopiedLedger {
+    /// How many commits it has.
+    pub sequence: u64,
+    /// When the last of them was made, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// How many bytes were written.
+    pub bytes: u64,
 }
 
 /// A failure of the engine, not of a request.

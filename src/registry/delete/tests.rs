@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::Config;
 use crate::oci::Algorithm;
-use crate::registry::{DataDir, ManifestPush, ManualClock, StoreOptions};
+use crate::registry::{DataDir, LedgerOptions, ManifestPush, ManualClock, StoreOptions};
 use crate::store::Store;
 
 const INDEX: &[u8] =
@@ -15,7 +15,7 @@ const INDEX: &[u8] =
 fn registry(root: &Path) -> Registry {
     let on_failure = Arc::new(|reason: &str| panic!("the disk failed: {reason}"));
     let dir = DataDir::open(root).unwrap();
-    let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 16 << 20, on_failure }).unwrap();
+    let store = Store::open(dir, StoreOptions { ledger: LedgerOptions::default(), on_failure }).unwrap();
     Registry::new(store, Arc::new(ManualClock::default()), Config::default())
 }
 

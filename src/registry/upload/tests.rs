@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Config;
-use crate::registry::{Clock, DataDir, ManualClock, Store, StoreOptions};
+use crate::registry::{Clock, DataDir, LedgerOptions, ManualClock, Store, StoreOptions};
 use crate::store::Room;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -13,7 +13,14 @@ fn registry() -> (TempDir, Arc<ManualClock>, Registry) {
     let home = tempfile::tempdir().unwrap();
     let dir = DataDir::open(&home.path().join("data")).unwrap();
     let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
-    let store = Store::open(dir, StoreOptions { ledger_cache_bytes: 1 << 20, on_failure }).unwrap();
+    let store = Store::open(
+        dir,
+        StoreOptions {
+            ledger: LedgerOptions { cache_bytes: 1 << 20, ..LedgerOptions::default() },
+            on_failure,
+        },
+    )
+    .unwrap();
     let clock = Arc::new(ManualClock::new(1_700_000_000_000));
     let registry = Registry::new(store, Arc::clone(&clock) as Arc<_>, Config::default());
     (home, clock, registry)

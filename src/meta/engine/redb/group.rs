@@ -2,6 +2,7 @@
 
 use super::super::changes::Changes;
 use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId, WriteRows};
+use super::journal::frame::put_change;
 use super::snapshot::{read_range, read_range_back};
 use super::{definition, storage};
 use ::redb::{ReadableTable, Table, WriteTransaction};
@@ -45,6 +46,15 @@ impl<'txn> GroupRows<'txn> {
         self.changes.bytes_written()
     }
 
+    /// What the journal gets: every change, in the order in which they were made.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        for change in self.changes.iter() {
+            put_change(&mut payload, change.table, &change.key, change.after.as_deref());
+        }
+        payload
+    }
+
     /// Whether the group changed nothing.
     pub fn is_unchanged(&self) -> bool {
         self.changes.is_empty()
@@ -75,7 +85,7 @@ impl WriteRows for GroupRows<'_> {
         self.changes.charge(key, value);
         let before = self.tables[table.index()].insert(key, value).map_err(storage)?;
         let before = before.map(|guard| guard.value().to_vec());
-        self.changes.note(table, key, before);
+        self.changes.note(table, key, before, Some(value));
         Ok(())
     }
 
@@ -92,7 +102,7 @@ impl WriteRows for GroupRows<'_> {
         let before = self.tables[table.index()].remove(key).map_err(storage)?;
         let before = before.map(|guard| guard.value().to_vec());
         if before.is_some() {
-            self.changes.note(table, key, before.clone());
+            self.changes.note(table, key, before.clone(), None);
         }
         Ok(before)
     }

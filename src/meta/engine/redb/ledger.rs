@@ -1,21 +1,20 @@
 //! The open database, and its opening anew when the disk had no room for a commit.
 //!
-//! After the first error of its storage redb writes nothing more until it is opened again, and a commit that
-//! failed may nevertheless be on the disk: the last write of redb's commit can succeed and what follows it
-//! fail. So every group has a number, which its own transaction writes as a row. After an opening that row
-//! says which group was the last.
+//! The journal is the truth and the database its index: most commits are in memory alone, with the position
+//! in the journal as a row of their own, and from time to time one is synced. After the first error of its
+//! storage redb writes nothing more until it is opened again; then it has the state of the last commit that
+//! was synced, and the frames behind that are done again.
 //!
-//! What the opening finds is on the disk: redb's commit syncs a group's pages before it writes the header
-//! that names them, and the opening writes that header again and syncs it. Where the disk has no room even
-//! for that (file systems that never overwrite in place), the ledger is opened for reading alone, with the
-//! header's writes kept in memory, and each later write first tries to open it for writing. There a group
-//! that is not in the storage is not on the disk either; one that is there is on the disk if the storage can
-//! be synced and no sync failed before. Where that is not known the engine fails.
+//! Where the disk has no room even for the header that redb writes at an opening (file systems that never
+//! overwrite in place), what it writes is kept in memory, and each later write first tries to open it
+//! properly.
 //!
-//! The opening trusts the file, which nobody but redb wrote to since it was verified at the start: a
+//! The opening trusts the file, which nobody but redb wrote to since it was verified or recognised: a
 //! two-phase commit never leaves a primary that is not whole.
 
 use super::super::{EngineError, OpenCause, OpenError, TableId};
+use super::bytes::{Reader, put};
+use super::position::{Fork, POSITION_BYTES, Position, Timeline};
 use super::snapshot::View;
 use super::storage::{Access, Watch};
 use super::{definition, panic_text, storage};
@@ -31,20 +30,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Rows of the engine's own.
 const ENGINE: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("engine");
-/// The number of the last group.
-const LAST_GROUP: &[u8] = b"group";
+/// Where in the journal the rows are.
+const POSITION: &[u8] = b"position";
+/// The timelines that were left on the way there, the newest first.
+const LINEAGE: &[u8] = b"lineage";
 
-/// What was found when the ledger was opened again.
-pub struct Found {
-    /// The last group in it.
-    pub group: u64,
-    /// Whether that group is known to be on the disk.
-    pub durable: bool,
-}
+/// Does again what the journal has behind a position, and says which position that gives.
+pub type Replay<'a> = dyn FnMut(&Open, Position) -> Result<Position, String> + 'a;
 
 /// How far a file is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub enum Trust {
     /// Every page is verified.
     None,
     /// It was verified before, and only redb wrote to it since.
@@ -80,13 +76,26 @@ pub struct Open {
 }
 
 impl Open {
-    /// Begins the transaction of a group.
-    pub fn begin_write(&self) -> Result<WriteTransaction, ::redb::Error> {
-        assert!(self.writable);
+    /// Begins a transaction that is synced at its end, or one that is in memory alone.
+    pub fn begin_write(&self, durability: Durability) -> Result<WriteTransaction, ::redb::Error> {
         let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        transaction.set_quick_repair(true);
+        transaction.set_durability(durability)?;
+        transaction.set_quick_repair(matches!(durability, Durability::Immediate));
         Ok(transaction)
+    }
+
+    /// Where in the journal the rows are; none in a database that was made before there was one.
+    pub fn position(&self) -> Result<Option<Position>, ::redb::Error> {
+        position_of(&self.database.begin_read()?)
+    }
+
+    /// The timelines that were left on the way there, the newest first.
+    pub fn lineage(&self) -> Result<Vec<Fork>, ::redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let Some(bytes) = engine_row(&transaction, LINEAGE)? else { return Ok(Vec::new()) };
+        let mut reader = Reader(&bytes);
+        let mut read = || Some(Fork { parent: Timeline(reader.array()?), sequence: reader.u64()? });
+        Ok(std::iter::from_fn(&mut read).collect())
     }
 
     /// Whether the disk had no room for what this opening wrote.
@@ -96,29 +105,48 @@ impl Open {
 }
 
 impl Ledger {
-    /// Opens the ledger in `storage`, or makes it where that is empty.
-    pub fn open(storage: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, OpenError> {
-        let open = open(&storage, cache_bytes, Trust::None)?;
+    /// Opens the database in `storage`, or makes it where that is empty.
+    pub fn open(
+        storage: Arc<dyn StorageBackend>,
+        cache_bytes: usize,
+        trust: Trust,
+    ) -> Result<Self, OpenError> {
+        let open = open(&storage, cache_bytes, trust)?;
         if let Err(error) = create_tables(&open) {
             let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
             return Err(OpenError { reason: error.to_string(), cause });
         }
-        let last_group = last_group(&open.database).map_err(|error| damaged(&error.to_string()))?;
-        let state = State { open: Some(open), serial: 0, over: false };
-        let (state, changed) = (Mutex::new(state), Condvar::new());
-        Ok(Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(last_group) })
+        Ok(Self::of(storage, cache_bytes, open))
     }
 
-    /// Opens the ledger in `storage` and writes nothing to it: what redb writes at an opening is kept in
-    /// memory.
-    pub fn open_to_look(storage: Arc<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, OpenError> {
+    /// Opens the database in `storage` and writes nothing to it: that is kept in memory.
+    pub fn open_to_look(
+        storage: Arc<dyn StorageBackend>,
+        cache_bytes: usize,
+        trust: Trust,
+    ) -> Result<Self, OpenError> {
         let watch = Arc::new(Watch::default());
         let access = Access::reading(Arc::clone(&storage), Arc::clone(&watch));
-        let database = Arc::new(open_database(access, cache_bytes, Trust::None)?);
-        let last_group = last_group(&database).map_err(|error| damaged(&error.to_string()))?;
-        let state = State { open: Some(Open { database, watch, writable: false }), serial: 0, over: false };
+        let database = Arc::new(open_database(access, cache_bytes, trust)?);
+        Ok(Self::of(storage, cache_bytes, Open { database, watch, writable: false }))
+    }
+
+    fn of(storage: Arc<dyn StorageBackend>, cache_bytes: usize, open: Open) -> Self {
+        let state = State { open: Some(open), serial: 0, over: false };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Ok(Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(last_group) })
+        Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(0) }
+    }
+
+    /// The present opening, whether or not it can be written to.
+    pub fn present(&self) -> Result<Open, EngineError> {
+        self.state().open.clone().ok_or(EngineError::Failed)
+    }
+
+    /// Closes the database. Whoever still reads keeps it open until then.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.over = true;
+        drop(state.open.take());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -159,9 +187,8 @@ impl Ledger {
                 state = self.await_reopening(state)?;
             }
             let (transaction, present) = self.begin_read(state)?;
-            match last_group_of(&transaction).map_err(storage) {
-                // No state behind the one that was found at the opening was ever visible before it.
-                Ok(found) if found == group => return Ok((View::new(transaction), present)),
+            match position_of(&transaction).map_err(storage) {
+                Ok(Some(found)) if found.sequence == group => return Ok((View::new(transaction), present)),
                 // This opening came to its end, too.
                 Err(EngineError::Reopened) => serial = present,
                 outcome => return outcome.and(Err(EngineError::Reopened)),
@@ -193,25 +220,28 @@ impl Ledger {
         if state.serial == serial { Err(EngineError::Failed) } else { Ok(state) }
     }
 
-    /// Opens the ledger again, for reading alone where there is no room for more.
+    /// Opens the database again and does again what the journal has behind it. Nobody reads meanwhile.
     ///
     /// Only the writer calls it, with no other [`Open`] in its hands.
-    pub fn reopen(&self) -> Result<Found, OpenError> {
+    pub fn reopen(&self, replay: &mut Replay<'_>) -> Result<Position, OpenError> {
         let mut state = self.state();
-        let sync_failed = state.open.as_ref().is_none_or(|open| open.watch.sync_failed());
         let closed = catch_unwind(AssertUnwindSafe(|| drop(state.open.take())));
         if closed.is_err() {
             // Its locks would keep us out.
             drop(self.storage.close());
         }
         let open = open(&self.storage, self.cache_bytes, Trust::Ours)?;
-        let group = last_group(&open.database).map_err(|error| damaged(&error.to_string()))?;
-        let durable = open.writable || (!sync_failed && self.storage.sync_data().is_ok());
+        let before = open.position().map_err(|error| damaged(&error.to_string()))?;
+        let before = before.ok_or_else(|| damaged("it does not say where in the journal it is"))?;
+        let position = replay(&open, before).map_err(|reason| {
+            let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
+            OpenError { reason, cause }
+        })?;
         state.open = Some(open);
         state.serial += 1;
-        self.set_last_group(group);
+        self.set_last_group(position.sequence);
         self.changed.notify_all();
-        Ok(Found { group, durable })
+        Ok(position)
     }
 
     /// Says that the ledger is not opened again.
@@ -277,7 +307,7 @@ fn create_tables(open: &Open) -> Result<(), ::redb::Error> {
     if !open.writable || names.all(|name| present.contains(name)) {
         return Ok(());
     }
-    let transaction = open.begin_write()?;
+    let transaction = open.begin_write(Durability::Immediate)?;
     for table in TableId::ALL {
         transaction.open_table(definition(table))?;
     }
@@ -286,23 +316,35 @@ fn create_tables(open: &Open) -> Result<(), ::redb::Error> {
     Ok(())
 }
 
-/// Writes the number of the group whose transaction this is.
-pub fn put_group(transaction: &WriteTransaction, group: u64) -> Result<(), ::redb::Error> {
-    transaction.open_table(ENGINE)?.insert(LAST_GROUP, group.to_be_bytes().as_slice())?;
+/// Writes where in the journal the rows of a transaction are.
+pub fn put_position(transaction: &WriteTransaction, position: Position) -> Result<(), ::redb::Error> {
+    transaction.open_table(ENGINE)?.insert(POSITION, position.to_bytes().as_slice())?;
     Ok(())
 }
 
-fn last_group(database: &Database) -> Result<u64, ::redb::Error> {
-    last_group_of(&database.begin_read()?)
+/// Writes which timelines were left on the way there.
+pub fn put_lineage(transaction: &WriteTransaction, lineage: &[Fork]) -> Result<(), ::redb::Error> {
+    let mut bytes = Vec::new();
+    for fork in lineage {
+        bytes.extend(fork.parent.0);
+        put(&mut bytes, fork.sequence);
+    }
+    transaction.open_table(ENGINE)?.insert(LINEAGE, bytes.as_slice())?;
+    Ok(())
 }
 
-/// The last group in a state; 0 where there was none.
-fn last_group_of(transaction: &ReadTransaction) -> Result<u64, ::redb::Error> {
+/// Where in the journal the rows of a state are.
+pub fn position_of(transaction: &ReadTransaction) -> Result<Option<Position>, ::redb::Error> {
+    let Some(bytes) = engine_row(transaction, POSITION)? else { return Ok(None) };
+    let position = Position::read(&mut Reader(&bytes)).filter(|_| bytes.len() == POSITION_BYTES);
+    let unreadable = || ::redb::Error::Corrupted("the position in the journal cannot be read".into());
+    position.map(Some).ok_or_else(unreadable)
+}
+
+fn engine_row(transaction: &ReadTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, ::redb::Error> {
     let table = match transaction.open_table(ENGINE) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(0),
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
         table => table?,
     };
-    let Some(number) = table.get(LAST_GROUP)? else { return Ok(0) };
-    let number = <[u8; 8]>::try_from(number.value());
-    number.map(u64::from_be_bytes).map_err(|_| ::redb::Error::Corrupted("a group's number is none".into()))
+    Ok(table.get(key)?.map(|value| value.value().to_vec()))
 }

@@ -1,7 +1,8 @@
 //! A redb read transaction as rows.
 
 use super::super::{EngineError, KeyRange, Limit, ReadRows, Row, TableId};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, position_of};
+use super::position::Position;
 use super::{definition, storage};
 use ::redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -19,6 +20,10 @@ pub struct View {
 impl View {
     pub fn new(transaction: ReadTransaction) -> Self {
         Self { transaction, tables: [const { OnceCell::new() }; TableId::ALL.len()] }
+    }
+
+    fn position(&self) -> Result<Option<Position>, EngineError> {
+        position_of(&self.transaction).map_err(storage)
     }
 
     fn table(&self, table: TableId) -> Result<&OpenTable, EngineError> {
@@ -47,6 +52,12 @@ impl RedbSnapshot {
         let (view, serial, group) = ledger.view()?;
         let (view, serial) = (RefCell::new(view), Cell::new(serial));
         Ok(Self { ledger: Arc::clone(ledger), group, serial, view, lost: Cell::new(false) })
+    }
+
+    /// Where in the journal this state is.
+    pub fn position(&self) -> Result<Position, EngineError> {
+        let found = self.view.borrow().position()?;
+        found.ok_or_else(|| EngineError::Storage("the ledger does not say where in the journal it is".into()))
     }
 
     fn read<T>(

@@ -3,18 +3,46 @@
 //! redb keeps the first error of its storage and answers `PreviousIo` to all that comes later, so what that
 //! first error was is noted here.
 
+use crate::disk::{DiskFile, is_full_kind};
 use ::redb::{BackendError, StorageBackend};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Result};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A file of the disk as redb's storage.
+#[derive(Debug)]
+pub struct DiskStorage(pub Box<dyn DiskFile>);
+
+impl StorageBackend for DiskStorage {
+    fn len(&self) -> Result<u64> {
+        Ok(self.0.stat()?.len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        // What is written later finds its room taken: a full disk shows here alone, where nothing is torn.
+        if len > self.len()? { self.0.allocate(len) } else { self.0.set_len(len) }
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.0.write_at(data, offset)
+    }
+}
 
 /// What went wrong with the storage since it was opened.
 #[derive(Debug, Default)]
 pub struct Watch {
     full: AtomicBool,
     failed: AtomicBool,
-    unsynced: AtomicBool,
 }
 
 impl Watch {
@@ -23,15 +51,8 @@ impl Watch {
         self.full.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
     }
 
-    /// Whether a sync failed: a later one would say nothing of what was written before that.
-    pub fn sync_failed(&self) -> bool {
-        self.unsynced.load(Ordering::Acquire)
-    }
-
     fn note(&self, kind: ErrorKind) {
-        // As blobs::is_full has it: the disk, a quota, or the process's limit on files.
-        let full =
-            matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+        let full = is_full_kind(kind);
         (if full { &self.full } else { &self.failed }).store(true, Ordering::Release);
     }
 }
@@ -41,9 +62,71 @@ impl Watch {
 enum Writes {
     /// To the storage.
     Through,
-    /// Nowhere: the storage stays as it is, and what redb reads is as if they had happened. The opening
-    /// itself writes a few headers, and needs no more.
-    Kept(Mutex<Vec<(u64, Vec<u8>)>>),
+    /// Nowhere: the storage stays as it is, and what redb reads is as if they had happened.
+    Kept(Mutex<Overlay>),
+}
+
+/// How much is kept at a time.
+const PAGE_BYTES: usize = 4096;
+
+/// What was written, and is kept in memory.
+#[derive(Debug, Default)]
+struct Overlay {
+    /// The length that was set.
+    len: Option<u64>,
+    pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
+}
+
+/// The parts of a stretch of bytes by the pages that they are on: page, where in it, where in the stretch.
+fn parts(offset: u64, count: usize) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done == count {
+            return None;
+        }
+        let at = offset + done as u64;
+        let within = usize::try_from(at % PAGE_BYTES as u64).expect("below a page's length");
+        let len = (PAGE_BYTES - within).min(count - done);
+        let part = (at / PAGE_BYTES as u64, within..within + len, done..done + len);
+        done += len;
+        Some(part)
+    })
+}
+
+impl Overlay {
+    fn read(&self, storage: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> Result<()> {
+        let there = storage.len()?.min(self.len.unwrap_or(u64::MAX)).saturating_sub(offset);
+        let count = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
+        if count > 0 {
+            storage.read(offset, &mut out[..count])?;
+        }
+        out[count..].fill(0);
+        for (page, within, place) in parts(offset, out.len()) {
+            if let Some(kept) = self.pages.get(&page) {
+                out[place].copy_from_slice(&kept[within]);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, storage: &dyn StorageBackend, offset: u64, data: &[u8]) -> Result<()> {
+        for (page, within, place) in parts(offset, data.len()) {
+            if !self.pages.contains_key(&page) {
+                let mut fresh = Box::new([0; PAGE_BYTES]);
+                self.read(storage, page * PAGE_BYTES as u64, &mut fresh[..])?;
+                self.pages.insert(page, fresh);
+            }
+            let kept = self.pages.get_mut(&page).expect("it was put there");
+            kept[within].copy_from_slice(&data[place]);
+        }
+        Ok(())
+    }
+
+    fn set_len(&mut self, len: u64) {
+        let first_gone = len.div_ceil(PAGE_BYTES as u64);
+        self.pages.split_off(&first_gone);
+        self.len = Some(len);
+    }
 }
 
 /// The access of one opening.
@@ -70,43 +153,40 @@ impl Access {
     }
 }
 
-/// Lays the part of `written` that falls into what was read at `offset` over it.
-fn lay_over(out: &mut [u8], offset: u64, (at, written): &(u64, Vec<u8>)) {
-    let first = offset.max(*at);
-    let end = (offset + out.len() as u64).min(at + written.len() as u64);
-    if first < end {
-        let index = |position| usize::try_from(position).expect("within a buffer");
-        let from = &written[index(first - at)..index(end - at)];
-        out[index(first - offset)..index(end - offset)].copy_from_slice(from);
-    }
+fn lock(overlay: &Mutex<Overlay>) -> MutexGuard<'_, Overlay> {
+    // What a panic left is an opening that is not used any more.
+    overlay.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StorageBackend for Access {
     fn len(&self) -> Result<u64> {
-        self.noted(self.storage.len())
+        let len = self.noted(self.storage.len())?;
+        match &self.writes {
+            Writes::Through => Ok(len),
+            Writes::Kept(overlay) => Ok(lock(overlay).len.unwrap_or(len)),
+        }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        self.noted(self.storage.read(offset, out))?;
-        if let Writes::Kept(kept) = &self.writes {
-            let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.iter().for_each(|written| lay_over(out, offset, written));
-        }
-        Ok(())
+        self.noted(match &self.writes {
+            Writes::Through => self.storage.read(offset, out),
+            Writes::Kept(overlay) => lock(overlay).read(&*self.storage, offset, out),
+        })
     }
 
     fn set_len(&self, length: u64) -> Result<()> {
-        match self.writes {
+        match &self.writes {
             Writes::Through => self.noted(self.storage.set_len(length)),
-            Writes::Kept(_) => self.noted(Err(ErrorKind::StorageFull.into())),
+            Writes::Kept(overlay) => {
+                lock(overlay).set_len(length);
+                Ok(())
+            }
         }
     }
 
     fn sync_data(&self) -> Result<()> {
         match self.writes {
-            Writes::Through => self.noted(self.storage.sync_data()).inspect_err(|_| {
-                self.watch.unsynced.store(true, Ordering::Release);
-            }),
+            Writes::Through => self.noted(self.storage.sync_data()),
             Writes::Kept(_) => Ok(()),
         }
     }
@@ -114,11 +194,7 @@ impl StorageBackend for Access {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
         match &self.writes {
             Writes::Through => self.noted(self.storage.write(offset, data)),
-            Writes::Kept(kept) => {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.push((offset, data.to_vec()));
-                Ok(())
-            }
+            Writes::Kept(overlay) => self.noted(lock(overlay).write(&*self.storage, offset, data)),
         }
     }
 
@@ -182,7 +258,13 @@ mod tests {
         assert_eq!(read(&access, 3, 2), [1, 2]);
         assert_eq!(read(&access, 6, 2), [9, 9]);
         assert_eq!(read(&*storage, 0, 8), [9; 8]);
-        assert!(access.set_len(16).is_err());
+        access.set_len(8192).unwrap();
+        access.write(4095, &[3, 3]).unwrap();
+        assert_eq!((access.len().unwrap(), storage.len().unwrap()), (8192, 8));
+        assert_eq!((read(&access, 4094, 4), read(&access, 8, 1)), (vec![0, 3, 3, 0], vec![0]));
+        access.set_len(4096).unwrap();
+        access.set_len(8192).unwrap();
+        assert_eq!(read(&access, 4094, 4), [0, 3, 0, 0]);
     }
 
     #[test]

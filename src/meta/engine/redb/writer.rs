@@ -1,16 +1,20 @@
 //! The one thread that writes: it takes the waiting closures as a group, runs them in one redb transaction,
-//! commits once, and only then answers all of them.
+//! appends what they changed to the journal and syncs it, which is the commit, then commits the transaction
+//! in memory, and only then answers all of them.
 //!
 //! Alone, a closure is committed at once; while a commit runs, others queue up, and they are the next group.
-//! A group for which the disk has no room is refused as a whole, once it is known not to be committed.
+//! From time to time the database is synced, so that a start has little to do again. A group for which there
+//! is no room is refused as a whole before it is in the journal; what is in the journal is never refused.
 
 use super::super::{Commits, EngineError, Job, Verdict, WriteError};
+use super::books::Books;
 use super::group::GroupRows;
-use super::ledger::{Ledger, Open, put_group};
+use super::ledger::{Open, put_position};
 use super::{panic_text, storage};
+use ::redb::Durability;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -28,32 +32,46 @@ struct Waiting {
     answer: SyncSender<Answer>,
 }
 
+/// What the thread is asked for.
+enum Order {
+    /// To run a closure.
+    Run(Waiting),
+    /// To say from now on that the database is the original.
+    Settle(SyncSender<Answer>),
+}
+
 /// The handle of the writing thread. Dropping it ends the thread after what waits is done.
 pub struct Writer {
-    queue: Mutex<Option<Sender<Waiting>>>,
+    queue: Mutex<Option<Sender<Order>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(
-        ledger: Arc<Ledger>,
-        commits: Arc<Commits>,
-        on_failure: super::OnFailure,
-    ) -> std::io::Result<Self> {
+    pub fn start(books: Books, commits: Arc<Commits>, on_failure: super::OnFailure) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new()
-            .name("ledger-writer".into())
-            .spawn(move || run(&ledger, &commits, &receiver, &on_failure))?;
+        let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(move || {
+            let mut desk = Desk { books, commits, on_failure };
+            desk.work(&receiver);
+        })?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Some(thread) })
     }
 
     /// Runs `job` and returns when its outcome is durable.
     pub fn write(&self, job: Job) -> Result<(), WriteError> {
+        self.order(|answer| Order::Run(Waiting { job, answer }))
+    }
+
+    /// Says from now on that the database is the original.
+    pub fn settle(&self) -> Result<(), WriteError> {
+        self.order(Order::Settle)
+    }
+
+    fn order(&self, order: impl FnOnce(SyncSender<Answer>) -> Order) -> Answer {
         let (answer, outcome) = sync_channel(1);
         let queue = self.queue.lock().expect("sending does not panic").clone();
         let queue = queue.ok_or(EngineError::Closing)?;
-        queue.send(Waiting { job, answer }).map_err(|_| EngineError::Failed)?;
+        queue.send(order(answer)).map_err(|_| EngineError::Failed)?;
         // The thread answers or, having failed, drops all that waits.
         outcome.recv().unwrap_or(Err(WriteError::Engine(EngineError::Failed)))
     }
@@ -68,27 +86,85 @@ impl Drop for Writer {
     }
 }
 
-fn run(ledger: &Ledger, commits: &Commits, queue: &Receiver<Waiting>, on_failure: &super::OnFailure) {
-    while let Ok(first) = queue.recv() {
-        let mut waiting = VecDeque::from([first]);
-        waiting.extend(queue.try_iter().take(GROUP_MAX_CLOSURES - 1));
-        while !waiting.is_empty() {
-            let (began, before) = (Instant::now(), ledger.last_group());
-            match settle(ledger, waiting.make_contiguous()) {
-                Ok(answers) => {
-                    if ledger.last_group() != before {
-                        commits.note(answers.len(), began.elapsed());
-                    }
-                    answer(&mut waiting, answers);
-                }
-                Err(failure) => {
-                    log::error!("the ledger takes no more writes: {failure}");
-                    ledger.end();
-                    on_failure(&failure);
-                    return;
-                }
+/// Where the thread works.
+struct Desk {
+    books: Books,
+    commits: Arc<Commits>,
+    on_failure: super::OnFailure,
+}
+
+impl Desk {
+    fn work(&mut self, queue: &Receiver<Order>) {
+        match self.serve(queue) {
+            Ok(()) => self.books.close(),
+            Err(failure) => {
+                log::error!("the ledger takes no more writes: {failure}");
+                self.books.ledger.end();
+                (self.on_failure)(&failure);
             }
         }
+    }
+
+    fn serve(&mut self, queue: &Receiver<Order>) -> Result<(), String> {
+        let mut waiting = VecDeque::new();
+        loop {
+            match self.next(queue)? {
+                None => return Ok(()),
+                Some(Order::Run(first)) => waiting.push_back(first),
+                Some(other) => self.obey(other)?,
+            }
+            let mut after = None;
+            while waiting.len() < GROUP_MAX_CLOSURES && after.is_none() && !waiting.is_empty() {
+                match queue.try_recv() {
+                    Ok(Order::Run(next)) => waiting.push_back(next),
+                    Ok(other) => after = Some(other),
+                    Err(_) => break,
+                }
+            }
+            while !waiting.is_empty() {
+                self.commit_group(&mut waiting)?;
+            }
+            if let Some(order) = after {
+                self.obey(order)?;
+            }
+        }
+    }
+
+    /// Waits for the next order, and syncs the database when that is due meanwhile. None: no more come.
+    fn next(&mut self, queue: &Receiver<Order>) -> Result<Option<Order>, String> {
+        loop {
+            let Some(due) = self.books.checkpoint_due() else { return Ok(queue.recv().ok()) };
+            match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(order) => return Ok(Some(order)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => self.books.checkpoint()?,
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Settle(answer) => {
+                let outcome = self.books.settle();
+                // One that no longer waits misses nothing.
+                drop(answer.send(Ok(())));
+                outcome
+            }
+            Order::Run(_) => unreachable!("closures are run in groups"),
+        }
+    }
+
+    fn commit_group(&mut self, waiting: &mut VecDeque<Waiting>) -> Result<(), String> {
+        let (began, before) = (Instant::now(), self.books.ledger.last_group());
+        let answers = settle(&mut self.books, waiting.make_contiguous())?;
+        if self.books.ledger.last_group() != before {
+            self.commits.note(answers.len(), began.elapsed());
+        }
+        answer(waiting, answers);
+        if self.books.checkpoint_due().is_some_and(|due| due <= Instant::now()) {
+            self.books.checkpoint()?;
+        }
+        Ok(())
     }
 }
 
@@ -104,69 +180,65 @@ fn answer(waiting: &mut VecDeque<Waiting>, answers: Vec<Answer>) {
     }
 }
 
-/// Commits the first of those that wait as a group, or finds out that the disk has no room for it; gives
-/// their answers. An error here is the engine's: what is on disk is then unknown.
-fn settle(ledger: &Ledger, group: &mut [Waiting]) -> Result<Vec<Answer>, String> {
-    let Some(open) = ledger.writable().map_or_else(|| make_writable(ledger), |open| Ok(Some(open)))? else {
-        return Ok(all_full(group));
-    };
-    let before = ledger.last_group();
+/// Commits the first of those that wait as a group, or finds out that there is no room for it; gives their
+/// answers. An error here is the engine's: what is on disk is then unknown.
+fn settle(books: &mut Books, group: &mut [Waiting]) -> Result<Vec<Answer>, String> {
+    let Some(open) = books.writable()? else { return Ok(all_full(group)) };
+    let before = books.end().sequence;
     let mut answers = Vec::with_capacity(group.len());
-    let outcome = catch_unwind(AssertUnwindSafe(|| commit(&open, before + 1, group, &mut answers)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| commit(books, &open, group, &mut answers)));
     let failure = match outcome {
-        Ok(Ok(Written::Committed)) => {
-            ledger.set_last_group(before + 1);
-            return Ok(answers);
-        }
-        Ok(Ok(Written::Nothing)) => return Ok(answers),
-        Ok(Err(error)) => error.to_string(),
-        Err(panic) => panic_text(&*panic),
+        Ok(Ok(())) => return Ok(answers),
+        Ok(Err(failure)) => failure,
+        Err(panic) => Failure::Database(panic_text(&*panic)),
     };
-    if !open.is_full() {
-        return Err(failure);
+    match failure {
+        Failure::Journal(error) if crate::disk::is_full(&error) => {
+            log::warn!("the journal has no room: {} writes are refused ({error})", group.len());
+            Ok(all_full(group))
+        }
+        Failure::Journal(error) => Err(error.to_string()),
+        Failure::Database(words) if !open.is_full() => Err(words),
+        Failure::Database(words) => {
+            drop(open);
+            books.reopen().map_err(|error| format!("{words}; opened again: {error}"))?;
+            if books.end().sequence == before {
+                log::warn!("the ledger's disk has no room: {} writes are refused ({words})", group.len());
+                return Ok(all_full(group));
+            }
+            // The frame was synced before that: the opening did it again.
+            assert_eq!(books.end().sequence, before + 1);
+            Ok(answers)
+        }
     }
-    drop(open);
-    let found = ledger.reopen().map_err(|error| format!("{failure}; opened again: {error}"))?;
-    if found.group == before {
-        log::warn!("the ledger's disk has no room: {} writes are refused ({failure})", group.len());
-        return Ok(all_full(group));
-    }
-    if found.group == before + 1 && found.durable && !answers.is_empty() {
-        // What failed came after the commit.
-        log::warn!("the ledger's disk has no room left behind a commit ({failure})");
-        return Ok(answers);
-    }
-    Err(format!("{failure}; whether group {} is on the disk is not known", before + 1))
-}
-
-/// Tries to open a ledger for writing that could only be read so far.
-fn make_writable(ledger: &Ledger) -> Result<Option<Open>, String> {
-    let before = ledger.last_group();
-    let found = ledger.reopen().map_err(|error| error.to_string())?;
-    assert_eq!(found.group, before, "nobody wrote since");
-    Ok(ledger.writable())
 }
 
 fn all_full(group: &[Waiting]) -> Vec<Answer> {
     group.iter().map(|_| Err(WriteError::Full)).collect()
 }
 
-enum Written {
-    /// The group's changes are durable.
-    Committed,
-    /// It changed nothing.
-    Nothing,
+/// What failed.
+enum Failure {
+    /// Appending to the journal.
+    Journal(std::io::Error),
+    /// The database.
+    Database(String),
 }
 
-/// Runs closures until they have written enough for one transaction, and commits what they changed as the
-/// group of that number.
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// Runs closures until they have written enough for one transaction, and commits what they changed.
 fn commit(
+    books: &mut Books,
     open: &Open,
-    number: u64,
     group: &mut [Waiting],
     answers: &mut Vec<Answer>,
-) -> Result<Written, EngineError> {
-    let transaction = open.begin_write().map_err(storage)?;
+) -> Result<(), Failure> {
+    let transaction = open.begin_write(Durability::None).map_err(storage)?;
     let mut rows = GroupRows::open(&transaction)?;
     for waiting in group.iter_mut() {
         answers.push(run_closure(&mut rows, &mut waiting.job)?);
@@ -174,16 +246,23 @@ fn commit(
             break;
         }
     }
-    let unchanged = rows.is_unchanged();
-    drop(rows);
-    if unchanged {
+    if rows.is_unchanged() {
+        drop(rows);
         // Refusals were decided on rows that are committed already.
         transaction.abort().map_err(storage)?;
-        return Ok(Written::Nothing);
+        return Ok(());
     }
-    put_group(&transaction, number).map_err(storage)?;
+    let payload = rows.payload();
+    drop(rows);
+    // Nothing is visible before this returned.
+    if let Err(error) = books.append(&payload, answers.len()) {
+        transaction.abort().map_err(storage)?;
+        return Err(Failure::Journal(error));
+    }
+    put_position(&transaction, books.end()).map_err(storage)?;
     transaction.commit().map_err(storage)?;
-    Ok(Written::Committed)
+    books.committed()?;
+    Ok(())
 }
 
 fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Answer, EngineError> {
@@ -198,37 +277,5 @@ fn run_closure(rows: &mut GroupRows<'_>, job: &mut Job) -> Result<Answer, Engine
             rows.undo(mark)?;
             Ok(Err(WriteError::Panicked(panic_text(&*panic))))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::meta::engine::TableId;
-    use ::redb::backends::InMemoryBackend;
-
-    fn waiting(key: u8, bytes: usize) -> Waiting {
-        let (answer, _) = sync_channel(1);
-        let job: Job = Box::new(move |rows| {
-            rows.put(TableId::Tag, &[key], &vec![key; bytes]).unwrap();
-            Verdict::Keep
-        });
-        Waiting { job, answer }
-    }
-
-    #[test]
-    fn large_writes_share_a_commit_only_up_to_a_limit() {
-        const MIB: usize = 1 << 20;
-        let ledger = Ledger::open(Arc::new(InMemoryBackend::new()), 1 << 20).unwrap();
-        let settled = |bytes: usize| {
-            let mut group: Vec<_> = (0..6).map(|key| waiting(key, bytes)).collect();
-            let answers = settle(&ledger, &mut group).unwrap();
-            assert!(answers.iter().all(Result::is_ok));
-            answers.len()
-        };
-        assert_eq!(settled(10), 6);
-        assert_eq!(settled(3 * MIB), 3, "9 MiB are enough for one");
-        assert_eq!(settled(8 * MIB - 1), 1, "with its key that is the limit");
-        assert_eq!(ledger.last_group(), 3);
     }
 }

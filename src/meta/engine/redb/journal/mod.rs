@@ -1,0 +1,170 @@
+//! The journal: every change of the ledger in the order in which it was made, in frames that are synced one
+//! by one. A frame that is synced is the commit.
+//!
+//! The next frame is written only after the last one was synced. So a last frame that is not whole was never
+//! acknowledged, and a whole one behind it is damage.
+
+pub mod frame;
+pub mod history;
+pub mod segment;
+
+use super::identity::IdentityFile;
+use super::place::{Place, SEGMENT, numbered};
+use super::position::{Fork, Position};
+use crate::disk::DiskFile;
+use crate::random;
+use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use std::io;
+
+/// The first segment of a start. Each next one is twice as long, up to the setting: a registry that is often
+/// started and seldom written to takes little.
+const FIRST_SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// The end of a ledger's journal, where frames are appended.
+#[derive(Debug)]
+pub struct Journal {
+    place: Place,
+    end: Position,
+    fork: Option<Fork>,
+    current: Option<Current>,
+    /// The next segment, with its room taken.
+    spare: Option<Spare>,
+    next_bytes: u64,
+    segment_max_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: Box<dyn DiskFile>,
+    salt: frame::Salt,
+    offset: u64,
+    len: u64,
+}
+
+#[derive(Debug)]
+struct Spare {
+    name: String,
+    file: Box<dyn DiskFile>,
+    len: u64,
+}
+
+impl Journal {
+    /// Goes on behind `end`. `fork` says where its timeline left another.
+    pub fn new(place: Place, end: Position, fork: Option<Fork>, segment_max_bytes: u64) -> Self {
+        let next_bytes = FIRST_SEGMENT_BYTES.min(segment_max_bytes);
+        Self { place, end, fork, current: None, spare: None, next_bytes, segment_max_bytes }
+    }
+
+    /// The last frame.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Appends a frame and syncs it. Where there is no room nothing has changed, unless it was the sync that
+    /// met that: [`crate::disk::is_full`] of the error is then false.
+    pub fn append(&mut self, payload: &[u8], at_ms: u64, identity: &mut IdentityFile) -> io::Result<usize> {
+        let needed = frame::frame_bytes(payload.len()) as u64;
+        if !self.current.as_ref().is_some_and(|current| current.len - current.offset >= needed) {
+            self.switch(needed, at_ms, identity)?;
+        }
+        let current = self.current.as_mut().expect("there is one since the switch");
+        let (bytes, chain) = frame::encode(&current.salt, &self.end, at_ms, payload);
+        assert_eq!(bytes.len() as u64, needed);
+        current.file.write_at(&bytes, current.offset)?;
+        current.file.sync().map_err(fatal)?;
+        current.offset += needed;
+        self.end = Position { sequence: self.end.sequence + 1, chain, ..self.end };
+        if self.spare.is_none() && current.offset * 2 > current.len {
+            self.prepare();
+        }
+        Ok(bytes.len())
+    }
+
+    /// Takes the room of the next segment. Where there is none, the present one goes on to its end.
+    fn prepare(&mut self) {
+        match self.allocate(self.next_bytes) {
+            Ok(spare) => self.spare = Some(spare),
+            Err(error) => log::warn!("there is no room for the next piece of the journal: {error}"),
+        }
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<Spare> {
+        let (name, file) = self.place.create_unfinished(SEGMENT)?;
+        let allocate = || {
+            file.allocate(len)?;
+            file.sync()?;
+            self.place.sync()
+        };
+        match allocate() {
+            Ok(()) => Ok(Spare { name, file, len }),
+            Err(error) => {
+                self.place.remove(&name).ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a segment with room for a frame of `needed` bytes.
+    fn switch(&mut self, needed: u64, at_ms: u64, identity: &mut IdentityFile) -> io::Result<()> {
+        let needed = SEGMENT_HEADER_BYTES + needed;
+        let spare = match self.spare.take() {
+            Some(spare) if spare.len >= needed => spare,
+            unfit => {
+                if let Some(unfit) = unfit {
+                    self.place.remove(&unfit.name)?;
+                }
+                self.allocate(self.next_bytes.max(needed))?
+            }
+        };
+        let stat = spare.file.stat()?;
+        let header = SegmentHeader {
+            salt: random::bytes(),
+            timeline: self.end.timeline,
+            fork: self.fork,
+            first: self.end.sequence + 1,
+            chain: self.end.chain,
+            inode: stat.inode,
+            born_ns: stat.born_ns,
+            at_ms,
+        };
+        let name = numbered(SEGMENT, header.first);
+        let begin = |identity: &mut IdentityFile| {
+            spare.file.write_at(&header.to_bytes(), 0)?;
+            spare.file.sync()?;
+            self.place.rename(&spare.name, &name)?;
+            // Before there is a frame in it: a segment with frames that the identity does not know was left
+            // behind where an older copy was put back.
+            identity.set_newest(&name)
+        };
+        // Under either name it has no frame, so it is as good as not there.
+        begin(identity)?;
+        self.current = Some(Current {
+            file: spare.file,
+            salt: header.salt,
+            offset: SEGMENT_HEADER_BYTES,
+            len: spare.len,
+        });
+        self.next_bytes = (2 * self.next_bytes).min(self.segment_max_bytes);
+        Ok(())
+    }
+
+    /// Gives back the room that was taken and not used. What was written stays.
+    pub fn close(&mut self) -> io::Result<()> {
+        if let Some(spare) = self.spare.take() {
+            self.place.remove(&spare.name)?;
+        }
+        match self.current.take() {
+            Some(current) => {
+                current.file.set_len(current.offset)?;
+                current.file.sync()
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A frame whose sync failed, even for want of room, may be on the disk: whether it is decides the next
+/// start.
+fn fatal(error: io::Error) -> io::Error {
+    if crate::disk::is_full(&error) { io::Error::other(error) } else { error }
+}
