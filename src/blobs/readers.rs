@@ -1,10 +1,11 @@
 //! Who may read the data directory: its owner alone, or its group, too, so that another user can make
 //! backups.
 
-use super::data_dir::{DataDir, OpenDirError, io_refusal, options};
-use std::fs::{self, DirBuilder, File, Permissions};
+use super::data_dir::{DataDir, OpenDirError, io_refusal};
+use crate::disk::Mode;
+use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What a group needs to go through a directory and list it.
@@ -49,23 +50,19 @@ impl Readers {
         }
     }
 
-    /// Makes a directory.
-    pub(super) fn make_directory(self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(self.directory_mode()).create(path)?;
-        match self {
-            Self::Owner => Ok(()),
-            // The umask, which is 0077 under many a supervisor, does not know of the setting.
-            Self::Group => set_mode(path, self.directory_mode()),
-        }
+    /// How a directory is made.
+    pub(super) fn directory(self) -> Mode {
+        self.exactly_for_group(self.directory_mode())
     }
 
-    /// Makes a file that is not there.
-    pub(super) fn create(self, path: &Path) -> io::Result<File> {
-        let file = options().mode(self.file_mode()).create_new(true).open(path)?;
-        if self == Self::Group {
-            file.set_permissions(Permissions::from_mode(self.file_mode()))?;
-        }
-        Ok(file)
+    /// How a file is made.
+    pub(super) fn file(self) -> Mode {
+        self.exactly_for_group(self.file_mode())
+    }
+
+    /// The umask, which is 0077 under many a supervisor, does not know of the setting.
+    fn exactly_for_group(self, bits: u32) -> Mode {
+        Mode { bits, exact: self == Self::Group }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The data directory itself: whether it is one, and making it.
 
 use super::Readers;
-use super::data_dir::{OpenDirError, io_refusal, refusal_advice, sync_directory};
-use std::fs;
+use super::data_dir::{OpenDirError, io_refusal, refusal_advice};
+use crate::disk::{Disk, Kind};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -10,36 +10,36 @@ use std::path::Path;
 const OURS: [&str; 4] = ["LOCK", "ledger", "blobs", "uploads"];
 
 /// Refuses a directory that is no registry's. `ledger` is the place of the ledger in it.
-pub(super) fn expect_ledger(root: &Path, ledger: &str) -> Result<(), OpenDirError> {
+pub(super) fn expect_ledger(disk: &dyn Disk, root: &Path, ledger: &str) -> Result<(), OpenDirError> {
     let path = root.join(ledger);
-    match path.metadata() {
+    match disk.stat_target(&path) {
         // An empty one is none: nothing was ever committed to it.
-        Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
+        Ok(found) if found.kind == Kind::File && found.len > 0 => Ok(()),
         Ok(_) => Err(OpenDirError::Absent(root.to_path_buf())),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenDirError::Absent(root.to_path_buf())),
-        Err(_) if is_file(root) => Err(OpenDirError::File(root.to_path_buf())),
+        Err(_) if is_file(disk, root) => Err(OpenDirError::File(root.to_path_buf())),
         Err(error) => Err(io_refusal(&path, error)),
     }
 }
 
 /// Makes the data directory unless it is there, and those above it, as `mkdir -p` does, each with its name
 /// made durable: all that is acknowledged is below them.
-pub(super) fn make(root: &Path) -> Result<(), OpenDirError> {
+pub(super) fn make(disk: &dyn Disk, root: &Path) -> Result<(), OpenDirError> {
     let mut missing = Vec::new();
     let mut there = root;
-    while there.symlink_metadata().is_err() {
+    while disk.stat(there).is_err() {
         missing.push(there);
         there = above(there);
     }
-    if is_file(there) {
+    if is_file(disk, there) {
         return Err(OpenDirError::File(there.to_path_buf()));
     }
     let make = |path: &&Path| {
-        match Readers::Owner.make_directory(path) {
+        match disk.make_directory(path, Readers::Owner.directory()) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        sync_directory(above(path))
+        disk.sync_directory(above(path))
     };
     missing.iter().rev().try_for_each(make).map_err(|source| {
         let advice = refusal_advice(&source);
@@ -52,16 +52,16 @@ fn above(path: &Path) -> &Path {
 }
 
 /// Something is there that is no directory.
-fn is_file(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| !found.is_dir())
+fn is_file(disk: &dyn Disk, path: &Path) -> bool {
+    disk.stat_target(path).is_ok_and(|found| found.kind != Kind::Directory)
 }
 
 /// Refuses a directory that has things in it, and none of a registry: most likely another one is meant. What
 /// the root of a fresh file system has, does not count.
-pub(super) fn refuse_foreign(root: &Path) -> Result<(), OpenDirError> {
+pub(super) fn refuse_foreign(disk: &dyn Disk, root: &Path) -> Result<(), OpenDirError> {
     let mut foreign = None;
-    for entry in fs::read_dir(root).map_err(|source| io_refusal(root, source))? {
-        let name = entry.map_err(|source| io_refusal(root, source))?.file_name();
+    for name in disk.list(root).map_err(|source| io_refusal(root, source))? {
+        let name = name.map_err(|source| io_refusal(root, source))?;
         if OURS.iter().any(|ours| name == *ours) {
             return Ok(());
         }
@@ -78,21 +78,23 @@ pub(super) fn refuse_foreign(root: &Path) -> Result<(), OpenDirError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
+    use std::fs;
 
     #[test]
     fn a_directory_of_something_else_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let add = |name: &str| fs::create_dir(home.path().join(name)).unwrap();
-        refuse_foreign(home.path()).unwrap();
+        refuse_foreign(&RealDisk, home.path()).unwrap();
         add("lost+found");
         add(".Trash-0");
-        refuse_foreign(home.path()).unwrap();
+        refuse_foreign(&RealDisk, home.path()).unwrap();
         add("photos");
-        let words = refuse_foreign(home.path()).unwrap_err().to_string();
+        let words = refuse_foreign(&RealDisk, home.path()).unwrap_err().to_string();
         assert!(words.contains("photos") && words.contains("empty directory"), "{words}");
         for ours in OURS {
             add(ours);
-            refuse_foreign(home.path()).unwrap();
+            refuse_foreign(&RealDisk, home.path()).unwrap();
             fs::remove_dir(home.path().join(ours)).unwrap();
         }
     }
@@ -103,12 +105,12 @@ mod tests {
         let file = home.path().join("file");
         fs::write(&file, "").unwrap();
         for data in [file.clone(), file.join("data"), file.join("a/b")] {
-            let words = make(&data).unwrap_err().to_string();
+            let words = make(&RealDisk, &data).unwrap_err().to_string();
             assert!(words.starts_with(&format!("{} is a file", file.display())), "{words}");
         }
-        let words = make(Path::new("/proc/none/data")).unwrap_err().to_string();
+        let words = make(&RealDisk, Path::new("/proc/none/data")).unwrap_err().to_string();
         assert!(words.starts_with("cannot create /proc/none/data in /proc: "), "{words}");
-        make(&home.path().join("a/b/data")).unwrap();
+        make(&RealDisk, &home.path().join("a/b/data")).unwrap();
         assert!(home.path().join("a/b/data").is_dir());
     }
 }

@@ -16,12 +16,12 @@ mod storage;
 mod writer;
 
 use super::{Commits, Engine, EngineError, Job, OpenCause, OpenError, ReadRows, TableId, WriteError};
-use ::redb::backends::FileBackend;
+use crate::disk::DiskFile;
 use ::redb::{StorageBackend, TableDefinition};
 use ledger::Ledger;
 use std::any::Any;
-use std::fs::File;
 use std::sync::Arc;
+use storage::DiskStorage;
 
 /// What is called when the ledger can take no more writes; it ends the process where there is one to end.
 pub type OnFailure = Box<dyn Fn(&str) + Send>;
@@ -50,18 +50,17 @@ fn storage(error: impl Into<::redb::Error>) -> EngineError {
 impl RedbEngine {
     /// Opens the ledger in `file`, or makes it where the file is empty. `cache_bytes` bounds redb's page
     /// cache.
-    pub fn open(file: File, cache_bytes: usize, on_failure: OnFailure) -> Result<Self, OpenError> {
-        let out_of_reach = |reason: String| OpenError { reason, cause: OpenCause::OutOfReach };
-        let backend = FileBackend::new(file).map_err(|error| out_of_reach(error.to_string()))?;
-        Self::open_backend(backend, cache_bytes, on_failure)
+    pub fn open(
+        file: Box<dyn DiskFile>,
+        cache_bytes: usize,
+        on_failure: OnFailure,
+    ) -> Result<Self, OpenError> {
+        Self::open_backend(DiskStorage(file), cache_bytes, on_failure)
     }
 
-    /// Opens the ledger in `file` to read it alone: not a byte is written. redb's lock wants a file that is
-    /// open for writing all the same.
-    pub fn open_to_look(file: File, cache_bytes: usize) -> Result<Self, OpenError> {
-        let out_of_reach = |reason: String| OpenError { reason, cause: OpenCause::OutOfReach };
-        let backend = FileBackend::new(file).map_err(|error| out_of_reach(error.to_string()))?;
-        let ledger = Arc::new(Ledger::open_to_look(Arc::new(backend), cache_bytes)?);
+    /// Opens the ledger in `file` to read it alone: not a byte is written.
+    pub fn open_to_look(file: Box<dyn DiskFile>, cache_bytes: usize) -> Result<Self, OpenError> {
+        let ledger = Arc::new(Ledger::open_to_look(Arc::new(DiskStorage(file)), cache_bytes)?);
         Self::start(ledger, Box::new(|_| {}))
     }
 

@@ -3,11 +3,38 @@
 //! redb keeps the first error of its storage and answers `PreviousIo` to all that comes later, so what that
 //! first error was is noted here.
 
+use crate::disk::DiskFile;
 use ::redb::{BackendError, StorageBackend};
 use std::io::{ErrorKind, Result};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// A file of the disk as redb's storage. No lock is taken on it: the data directory has one.
+#[derive(Debug)]
+pub struct DiskStorage(pub Box<dyn DiskFile>);
+
+impl StorageBackend for DiskStorage {
+    fn len(&self) -> Result<u64> {
+        Ok(self.0.stat()?.len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, length: u64) -> Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.0.write_at(data, offset)
+    }
+}
 
 /// What went wrong with the storage since it was opened.
 #[derive(Debug, Default)]
