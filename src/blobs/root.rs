@@ -27,7 +27,8 @@ pub(super) fn expect_ledger(disk: &dyn Disk, root: &Path, ledger: &str) -> Resul
 pub(super) fn make(disk: &dyn Disk, root: &Path) -> Result<(), OpenDirError> {
     let mut missing = Vec::new();
     let mut there = root;
-    while disk.stat(there).is_err() {
+    // Where nothing can be looked at, the way up ends all the same.
+    while disk.stat(there).is_err() && above(there) != there {
         missing.push(there);
         there = above(there);
     }

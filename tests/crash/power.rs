@@ -1,7 +1,13 @@
 //! Power cuts under the ledger: whatever becomes of writes that were not synced, the ledger opens and holds
 //! all that was acknowledged, and of what was not each write as a whole or not at all.
 
+mod contents;
 pub mod disk;
+mod everything;
+mod fault_disk;
+mod names;
+mod promises;
+mod pusher;
 
 use std::thread;
 
