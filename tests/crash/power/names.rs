@@ -87,8 +87,8 @@ impl Names {
         }
     }
 
-    /// What a power cut leaves: of the changes that were not synced the first some, or any. The changes of one
-    /// name keep their order: none is there without those before it.
+    /// What a power cut leaves: of the changes that were not synced the first some, or any. The changes of
+    /// one name keep their order: none is there without those before it.
     pub fn after_the_cut(&self, random: &mut Random) -> Entries {
         let first = random.one_in(2).then(|| random.below(self.pending.len() + 1));
         let mut entries = self.durable.clone();
