@@ -1,12 +1,11 @@
 //! Files that are not what their rows say: what counts as damage, and where they are kept.
 
 use super::Location;
-use super::data_dir::{DataDir, OpenDirError, sync_directory};
-use super::listing::listed;
+use super::data_dir::{DataDir, OpenDirError};
+use crate::disk::{Disk, is_there};
 use crate::oci::Digest;
 use rustix::io::Errno;
 use std::fmt;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -75,21 +74,22 @@ impl DataDir {
     /// Moves whatever stands at a blob's place to damaged/; says whether anything did. Durable on return.
     pub fn set_aside(&self, location: &Location) -> io::Result<bool> {
         let from = self.blob_path(location);
-        if !is_there(&from)? {
+        let disk = &**self.disk();
+        if !is_there(disk, &from)? {
             return Ok(false);
         }
         let damaged = self.root().join(DAMAGED);
         if self.make_directory(&damaged).map_err(to_io)? {
-            sync_directory(self.root())?;
+            disk.sync_directory(self.root())?;
         }
-        let to = free_name(&damaged, &location.file_name())?;
-        match fs::rename(&from, &to) {
+        let to = free_name(disk, &damaged, &location.file_name())?;
+        match disk.rename(&from, &to) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             renamed => renamed?,
         }
         // The new name first: a power cut may leave the file under both, never under none.
-        sync_directory(&damaged)?;
-        sync_directory(from.parent().expect("a blob's path has directories"))?;
+        disk.sync_directory(&damaged)?;
+        disk.sync_directory(from.parent().expect("a blob's path has directories"))?;
         log::warn!("{} is kept as {}", from.display(), to.display());
         Ok(true)
     }
@@ -97,8 +97,8 @@ impl DataDir {
     /// How many damaged files are kept.
     pub fn count_set_aside(&self) -> io::Result<u64> {
         let mut count = 0;
-        for entry in listed(&self.root().join(DAMAGED))? {
-            entry?;
+        for name in self.listed(&self.root().join(DAMAGED))? {
+            name?;
             count += 1;
         }
         Ok(count)
@@ -106,22 +106,14 @@ impl DataDir {
 }
 
 /// A name in damaged/ that nothing has: what was put back by hand may be damaged again.
-fn free_name(directory: &Path, name: &str) -> io::Result<PathBuf> {
+fn free_name(disk: &dyn Disk, directory: &Path, name: &str) -> io::Result<PathBuf> {
     let mut path = directory.join(name);
     let mut number = 1_u64;
-    while is_there(&path)? {
+    while is_there(disk, &path)? {
         number += 1;
         path = directory.join(format!("{name}.{number}"));
     }
     Ok(path)
-}
-
-fn is_there(path: &Path) -> io::Result<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 fn to_io(refusal: OpenDirError) -> io::Error {
@@ -134,6 +126,8 @@ fn to_io(refusal: OpenDirError) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
+    use std::fs;
 
     #[test]
     fn what_passes_is_no_damage() {
@@ -152,7 +146,7 @@ mod tests {
         for name in ["a", "a.2", "b"] {
             fs::write(home.path().join(name), "").unwrap();
         }
-        let free = |name| free_name(home.path(), name).unwrap().file_name().unwrap().to_owned();
+        let free = |name| free_name(&RealDisk, home.path(), name).unwrap().file_name().unwrap().to_owned();
         assert_eq!((free("a"), free("b"), free("c")), ("a.3".into(), "b.2".into(), "c".into()));
     }
 }

@@ -1,20 +1,15 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
-use super::staging::remove_if_there;
-use super::{Location, Readers, is_full, lock, root, synced};
-use crate::disk::{Mode, RealDisk, SharedDisk};
+use super::{Location, Readers, is_full, lock, root};
+use crate::disk::{Disk, DiskFile, How, Kind, Mode, RealDisk, SharedDisk, remove_if_there, stat_if_there};
 use crate::oci::{Algorithm, SessionId};
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The file that is linked at each start to see whether that works, in uploads/ and blobs/<algorithm>/. One
 /// that is left there was cut off.
 pub(super) const PROBE: &str = "link-probe";
-/// Only the owner reads what is stored, unless it is made for others, too.
-const FILE_MODE: u32 = 0o600;
 
 /// Why a data directory cannot be used, in words for the one who starts the program.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +93,11 @@ pub enum OpenDirError {
 /// An open, locked data directory. The lock ends when this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
-    root: PathBuf,
     disk: SharedDisk,
+    root: PathBuf,
     readers: Readers,
-    _lock: lock::Lock,
+    /// None on a disk that is not the machine's: no other process has that.
+    _lock: Option<lock::Lock>,
 }
 
 impl DataDir {
@@ -119,16 +115,27 @@ impl DataDir {
     }
 
     fn open_with(root: &Path, readers: impl FnOnce(&Path) -> Readers) -> Result<Self, OpenDirError> {
-        root::make(root)?;
-        root::refuse_foreign(root)?;
+        root::make(&RealDisk, root)?;
+        root::refuse_foreign(&RealDisk, root)?;
         let lock = lock::take(root)?;
-        let dir =
-            Self { root: root.to_path_buf(), disk: Arc::new(RealDisk), readers: readers(root), _lock: lock };
-        dir.make_layout().map_err(|error| match error {
-            MakeError::Refused(refusal) => refusal,
-            MakeError::Io(path, source) => io_refusal(&path, source),
-        })?;
+        let dir = Self::locked(root, readers(root), lock);
+        dir.make_layout()?;
         dir.check_links()?;
+        Ok(dir)
+    }
+
+    /// One on the machine's file systems.
+    fn locked(root: &Path, readers: Readers, lock: lock::Lock) -> Self {
+        Self { disk: Arc::new(RealDisk), root: root.to_path_buf(), readers, _lock: Some(lock) }
+    }
+
+    /// Opens the directory, or makes it, on a disk that is not the machine's and that nobody else has: there
+    /// is no lock on it, and its owner alone reads it.
+    pub fn open_on(disk: SharedDisk, root: &Path) -> Result<Self, OpenDirError> {
+        root::make(&*disk, root)?;
+        root::refuse_foreign(&*disk, root)?;
+        let dir = Self { disk, root: root.to_path_buf(), readers: Readers::Owner, _lock: None };
+        dir.make_layout()?;
         Ok(dir)
     }
 
@@ -141,24 +148,19 @@ impl DataDir {
     /// Opens a directory with a ledger and changes nothing in it, but for its lock. What is missing of its
     /// layout holds nothing.
     pub fn open_to_look(root: &Path) -> Result<Self, OpenDirError> {
-        root::expect_ledger(root)?;
+        root::expect_ledger(&RealDisk, root)?;
         let lock = lock::take(root)?;
-        let dir = Self {
-            root: root.to_path_buf(),
-            disk: Arc::new(RealDisk),
-            readers: Readers::of(root),
-            _lock: lock,
-        };
+        let dir = Self::locked(root, Readers::of(root), lock);
         let algorithms = Algorithm::ALL.map(|algorithm| dir.blobs().join(algorithm.as_str()));
         for directory in [root.join("ledger"), dir.uploads(), dir.blobs()].iter().chain(&algorithms) {
-            is_directory(directory)?;
+            dir.is_directory(directory)?;
         }
         Ok(dir)
     }
 
     /// Opens a directory that has a ledger already.
     pub fn open_existing(root: &Path) -> Result<Self, OpenDirError> {
-        root::expect_ledger(root)?;
+        root::expect_ledger(&RealDisk, root)?;
         Self::open(root)
     }
 
@@ -168,9 +170,21 @@ impl DataDir {
         &self.root
     }
 
+    /// The disk that it is on.
+    #[must_use]
+    pub fn disk(&self) -> &SharedDisk {
+        &self.disk
+    }
+
+    /// Where the ledger's files are.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
     /// Refuses a directory that has blobs and nothing of a ledger: whoever makes a new one there loses them.
     pub fn expect_no_lost_blobs(&self) -> Result<(), OpenDirError> {
-        match root::expect_ledger(&self.root) {
+        match root::expect_ledger(&*self.disk, &self.root) {
             Err(OpenDirError::Absent(_)) => {}
             outcome => return outcome,
         }
@@ -185,28 +199,21 @@ impl DataDir {
         Ok(())
     }
 
-    /// The disk that everything is on.
-    #[must_use]
-    pub fn disk(&self) -> &SharedDisk {
-        &self.disk
-    }
-
-    /// The directory of the ledger.
-    #[must_use]
-    pub fn ledger(&self) -> PathBuf {
-        self.root.join("ledger")
-    }
-
     /// What new files may be used for, and by whom.
     #[must_use]
     pub fn file_mode(&self) -> Mode {
-        self.readers.file_mode()
+        self.readers.file()
     }
 
     /// The same for new directories.
     #[must_use]
     pub fn directory_mode(&self) -> Mode {
-        self.readers.directory_mode()
+        self.readers.directory()
+    }
+
+    /// Makes a file that is not there.
+    pub(super) fn create_file(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(path, How::Create(self.readers.file()))
     }
 
     /// Who may read what is made.
@@ -239,13 +246,14 @@ impl DataDir {
 
     /// Makes a directory of ours unless it is there, and says whether it did.
     pub(super) fn make_directory(&self, path: &Path) -> Result<bool, OpenDirError> {
-        if is_directory(path)? {
+        if self.is_directory(path)? {
             return Ok(false);
         }
-        self.readers.make_directory(path).map(|()| true).map_err(|source| io_refusal(path, source))
+        let made = self.disk.make_directory(path, self.readers.directory());
+        made.map(|()| true).map_err(|source| io_refusal(path, source))
     }
 
-    fn make_layout(&self) -> Result<(), MakeError> {
+    fn make_layout(&self) -> Result<(), OpenDirError> {
         for part in ["ledger", "uploads", "blobs"] {
             self.make_directory(&self.root.join(part))?;
         }
@@ -256,13 +264,28 @@ impl DataDir {
                 made |= self.make_directory(&directory.join(format!("{prefix:02x}")))?;
             }
             if made {
-                sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
+                self.sync_directory(&directory)?;
             }
         }
         for directory in [self.blobs(), self.root.clone()] {
-            sync_directory(&directory).map_err(|error| MakeError::Io(directory.clone(), error))?;
+            self.sync_directory(&directory)?;
         }
         Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<(), OpenDirError> {
+        self.disk.sync_directory(path).map_err(|source| io_refusal(path, source))
+    }
+
+    /// Whether a directory of ours is there. Anything else in its place is refused.
+    fn is_directory(&self, path: &Path) -> Result<bool, OpenDirError> {
+        let found = stat_if_there(&*self.disk, path).map_err(|error| io_refusal(path, error))?;
+        match found.map(|found| found.kind) {
+            None => Ok(false),
+            Some(Kind::Directory) => Ok(true),
+            Some(Kind::SymbolicLink) => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
+            Some(_) => Err(OpenDirError::NotADirectory(path.to_path_buf())),
+        }
     }
 
     /// Links a file from uploads/ into blobs/ as finished uploads are. Devices do not tell: two mounts of one
@@ -271,9 +294,9 @@ impl DataDir {
         let from = self.uploads().join(PROBE);
         for algorithm in Algorithm::ALL {
             let to = self.blobs().join(algorithm.as_str()).join(PROBE);
-            let linked = probe(&from, &to);
+            let linked = probe(&*self.disk, &from, &to);
             for path in [&to, &from] {
-                remove_if_there(path).map_err(|source| io_refusal(path, source))?;
+                remove_if_there(&*self.disk, path).map_err(|source| io_refusal(path, source))?;
             }
             match linked {
                 Err(error) if error.kind() == ErrorKind::CrossesDevices => {
@@ -292,28 +315,17 @@ impl DataDir {
 }
 
 /// Makes a file and gives it a second name. What a start that was cut off left there is gone first.
-fn probe(from: &Path, to: &Path) -> io::Result<()> {
-    remove_if_there(to)?;
-    remove_if_there(from)?;
-    options().create_new(true).open(from)?;
-    fs::hard_link(from, to)
+fn probe(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    remove_if_there(disk, to)?;
+    remove_if_there(disk, from)?;
+    disk.open(from, How::Create(Mode { bits: 0o600, exact: false }))?;
+    disk.hard_link(from, to)
 }
 
 fn link_refusal(path: &Path, source: io::Error) -> OpenDirError {
     let advice = "finished uploads are linked there: choose a file system with hard links with --data or \
                   WHARFINGER_DATA";
     OpenDirError::Io { path: path.to_path_buf(), source, advice: advice.to_owned() }
-}
-
-enum MakeError {
-    Refused(OpenDirError),
-    Io(PathBuf, io::Error),
-}
-
-impl From<OpenDirError> for MakeError {
-    fn from(refusal: OpenDirError) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 pub(super) fn io_refusal(path: &Path, source: io::Error) -> OpenDirError {
@@ -335,34 +347,9 @@ pub(super) fn refusal_advice(error: &io::Error) -> String {
     format!("{cure}, or choose another directory with --data or WHARFINGER_DATA")
 }
 
-/// Whether a directory of ours is there. Anything else in its place is refused.
-fn is_directory(path: &Path) -> Result<bool, OpenDirError> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
-        Ok(found) if found.is_dir() => Ok(true),
-        Ok(_) => Err(OpenDirError::NotADirectory(path.to_path_buf())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(io_refusal(path, error)),
-    }
-}
-
-pub(super) fn refuse_link(path: &Path) -> Result<(), OpenDirError> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
+pub(super) fn refuse_link(disk: &dyn Disk, path: &Path) -> Result<(), OpenDirError> {
+    match disk.stat(path) {
+        Ok(found) if found.kind == Kind::SymbolicLink => Err(OpenDirError::SymbolicLink(path.to_path_buf())),
         _ => Ok(()),
     }
-}
-
-/// How a file of ours is opened: for reading and writing, only for its owner, never through a link.
-pub(super) fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
-    options.read(true).write(true).mode(FILE_MODE).custom_flags(no_follow);
-    options
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = File::open(path)?;
-    synced(directory.sync_all())
 }

@@ -1,13 +1,23 @@
-//! The lock of a data directory, and who holds it.
+//! The lock of a data directory, and who holds it. Processes are kept apart by it, so it is on the machine's
+//! file system, whatever disk the tests put under the rest.
 
-use super::data_dir::{OpenDirError, io_refusal, options, refuse_link};
+use super::data_dir::{OpenDirError, io_refusal, refuse_link};
 use super::is_full;
+use crate::disk::RealDisk;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// How the lock's file is opened: for reading and writing, only for its owner, never through a link.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
+    options.read(true).write(true).mode(0o600).custom_flags(no_follow);
+    options
+}
 
 /// The lock of a data directory. It ends when this is dropped.
 #[derive(Debug)]
@@ -24,7 +34,7 @@ impl Drop for Lock {
 /// Takes the lock on DATA/LOCK and writes our process id into it.
 pub(super) fn take(root: &Path) -> Result<Lock, OpenDirError> {
     let path = root.join("LOCK");
-    refuse_link(&path)?;
+    refuse_link(&RealDisk, &path)?;
     let mut file =
         options().create(true).truncate(false).open(&path).map_err(|source| io_refusal(&path, source))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

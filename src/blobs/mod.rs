@@ -4,8 +4,6 @@
 //! [`Sealed`] (synced and named after its digest in uploads/) and then [`Published`] (linked under blobs/).
 //! Only a published file can be named by a row. Every step syncs what the next one rests on.
 
-use crate::disk::synced;
-
 mod damage;
 mod data_dir;
 mod listing;

@@ -1,29 +1,22 @@
 //! Reading a stored file.
 
-use super::data_dir::{DataDir, options};
-use super::staging::remove_if_there;
-use super::{Damage, Location, data_dir::sync_directory};
+use super::data_dir::DataDir;
+use super::{Damage, Location};
+use crate::disk::{DiskFile, How, remove_if_there};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// An open blob. It can be read to its end whatever becomes of its name.
 #[derive(Debug)]
 pub struct BlobFile {
-    file: File,
+    file: Box<dyn DiskFile>,
     size: u64,
 }
 
 impl BlobFile {
-    pub(super) fn of(file: File, size: u64) -> Self {
-        Self { file, size }
-    }
-
     /// Drops what the machine's memory holds of the file, so that the next bytes are read from the disk.
     pub fn forget_cached(&self) {
-        // It is advice: where it is not taken, the bytes come from memory.
-        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        self.file.forget_cached();
     }
 
     /// How many bytes it has, as its row says.
@@ -45,8 +38,8 @@ impl BlobFile {
 impl DataDir {
     /// Opens the file of a blob whose row says `size`.
     pub fn open_blob(&self, location: &Location, size: u64) -> io::Result<BlobFile> {
-        let file = options().write(false).open(self.blob_path(location))?;
-        let found = file.metadata()?.len();
+        let file = self.disk().open(&self.blob_path(location), How::Read)?;
+        let found = file.stat()?.len;
         if found != size {
             return Err(io::Error::other(Damage::Size(found)));
         }
@@ -55,12 +48,12 @@ impl DataDir {
 
     /// Unlinks a file whose tombstone is committed. Not durable until [`DataDir::sync_unlinked`].
     pub fn unlink_blob(&self, location: &Location) -> io::Result<()> {
-        remove_if_there(&self.blob_path(location))
+        remove_if_there(&**self.disk(), &self.blob_path(location))
     }
 
     /// Makes the unlinking of these files durable, each directory synced once.
     pub fn sync_unlinked<'a>(&self, locations: impl Iterator<Item = &'a Location>) -> io::Result<()> {
         let directories: BTreeSet<_> = locations.map(Location::directory).collect();
-        directories.iter().try_for_each(|directory| sync_directory(&self.blobs().join(directory)))
+        directories.iter().try_for_each(|directory| self.disk().sync_directory(&self.blobs().join(directory)))
     }
 }

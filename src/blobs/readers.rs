@@ -1,11 +1,11 @@
 //! Who may read the data directory: its owner alone, or its group, too, so that another user can make
 //! backups.
 
-use super::data_dir::{DataDir, OpenDirError, io_refusal, options};
+use super::data_dir::{DataDir, OpenDirError, io_refusal};
 use crate::disk::Mode;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What a group needs to go through a directory and list it.
@@ -36,36 +36,33 @@ impl Readers {
         }
     }
 
+    const fn directory_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o700,
+            Self::Group => 0o750,
+        }
+    }
+
+    const fn file_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group => 0o640,
+        }
+    }
+
+    /// How a directory is made.
+    pub(super) fn directory(self) -> Mode {
+        self.exactly_for_group(self.directory_mode())
+    }
+
+    /// How a file is made.
+    pub(super) fn file(self) -> Mode {
+        self.exactly_for_group(self.file_mode())
+    }
+
     /// The umask, which is 0077 under many a supervisor, does not know of the setting.
-    pub(super) const fn directory_mode(self) -> Mode {
-        match self {
-            Self::Owner => Mode { bits: 0o700, exact: false },
-            Self::Group => Mode { bits: 0o750, exact: true },
-        }
-    }
-
-    pub(super) const fn file_mode(self) -> Mode {
-        match self {
-            Self::Owner => Mode { bits: 0o600, exact: false },
-            Self::Group => Mode { bits: 0o640, exact: true },
-        }
-    }
-
-    /// Makes a directory.
-    pub(super) fn make_directory(self, path: &Path) -> io::Result<()> {
-        let mode = self.directory_mode();
-        DirBuilder::new().mode(mode.bits).create(path)?;
-        if mode.exact { set_mode(path, mode.bits) } else { Ok(()) }
-    }
-
-    /// Makes a file that is not there.
-    pub(super) fn create(self, path: &Path) -> io::Result<File> {
-        let mode = self.file_mode();
-        let file = options().mode(mode.bits).create_new(true).open(path)?;
-        if mode.exact {
-            file.set_permissions(Permissions::from_mode(mode.bits))?;
-        }
-        Ok(file)
+    fn exactly_for_group(self, bits: u32) -> Mode {
+        Mode { bits, exact: self == Self::Group }
     }
 }
 
@@ -93,7 +90,7 @@ fn close(root: &Path) -> io::Result<()> {
         let path = root.join(part);
         match mode(&path) {
             Ok(mode) if mode & OTHERS_BITS != 0 => {
-                set_mode(&path, Readers::Owner.directory_mode().bits)?;
+                set_mode(&path, Readers::Owner.directory_mode())?;
                 was_open = true;
             }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -113,7 +110,7 @@ fn open(root: &Path) -> io::Result<()> {
         set_mode(root, above | GROUP_BITS)?;
     }
     // Made before anything is known of readers.
-    set_mode(&root.join("LOCK"), Readers::Group.file_mode().bits)?;
+    set_mode(&root.join("LOCK"), Readers::Group.file_mode())?;
     if Readers::of(root) == Readers::Group {
         return Ok(());
     }
@@ -135,10 +132,10 @@ fn open_below(directory: &Path) -> io::Result<()> {
         if kind.is_dir() {
             open_below(&entry.path())?;
         } else if kind.is_file() {
-            set_mode(&entry.path(), Readers::Group.file_mode().bits)?;
+            set_mode(&entry.path(), Readers::Group.file_mode())?;
         }
     }
-    set_mode(directory, Readers::Group.directory_mode().bits)
+    set_mode(directory, Readers::Group.directory_mode())
 }
 
 fn mode(path: &Path) -> io::Result<u32> {

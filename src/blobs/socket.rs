@@ -2,7 +2,7 @@
 //! this one is named through the open directory.
 
 use super::data_dir::DataDir;
-use super::staging::remove_if_there;
+use crate::disk::{RealDisk, remove_if_there};
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -21,7 +21,7 @@ impl DataDir {
     pub fn bind_control(&self) -> io::Result<UnixListener> {
         let directory = File::open(self.root())?;
         let path = through(&directory);
-        remove_if_there(&path)?;
+        remove_if_there(&RealDisk, &path)?;
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(listener)

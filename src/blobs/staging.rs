@@ -5,12 +5,11 @@
 //! final name and sync its directory; commit the row; unlink the staging name. A refusal unlinks in the other
 //! order.
 
-use super::data_dir::{DataDir, options, sync_directory};
-use super::{BlobFile, Location, synced};
+use super::Location;
+use super::data_dir::DataDir;
+use crate::disk::{DiskFile, How, remove_if_there};
 use crate::oci::{Algorithm, Digest, Hasher, SessionId};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, ErrorKind};
 
 /// How many bytes are written before they are pushed out to the disk, so that the last sync is short.
 const WRITEBACK_BYTES: u64 = 8 * 1024 * 1024;
@@ -22,7 +21,7 @@ const REHASH_BUFFER_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Staging {
     session: SessionId,
-    file: File,
+    file: Box<dyn DiskFile>,
     hasher: Hasher,
     offset: u64,
     synced: u64,
@@ -31,8 +30,8 @@ pub struct Staging {
 impl Staging {
     /// Begins a session's file and makes its name durable.
     pub fn create(dir: &DataDir, session: SessionId, algorithm: Algorithm) -> io::Result<Self> {
-        let file = dir.readers().create(&dir.staging_path(session))?;
-        sync_directory(&dir.uploads())?;
+        let file = dir.create_file(&dir.staging_path(session))?;
+        dir.disk().sync_directory(&dir.uploads())?;
         Ok(Self { session, file, hasher: Hasher::new(algorithm), offset: 0, synced: 0 })
     }
 
@@ -45,8 +44,8 @@ impl Staging {
         algorithm: Algorithm,
         hasher: Option<Hasher>,
     ) -> io::Result<Self> {
-        let mut file = options().open(dir.staging_path(session))?;
-        let length = file.metadata()?.len();
+        let file = dir.disk().open(&dir.staging_path(session), How::Write)?;
+        let length = file.stat()?.len;
         if length < offset {
             let words = format!("upload {session} has {length} bytes on disk, {offset} were acknowledged");
             return Err(io::Error::new(ErrorKind::UnexpectedEof, words));
@@ -56,10 +55,9 @@ impl Staging {
             hasher
         } else {
             log::info!("upload {session}: its {offset} bytes are read again for their digest");
-            hash_file(&file, offset, algorithm)?
+            hash_file(&*file, offset, algorithm)?
         };
         assert_eq!(hasher.algorithm(), algorithm);
-        file.seek(SeekFrom::Start(offset))?;
         Ok(Self { session, file, hasher, offset, synced: offset })
     }
 
@@ -83,7 +81,7 @@ impl Staging {
 
     /// Appends bytes. After an error the file may hold a part of them: resume from what was synced.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        self.file.write_at(bytes, self.offset)?;
         self.hasher.update(bytes);
         self.offset += bytes.len() as u64;
         if self.offset - self.synced >= WRITEBACK_BYTES {
@@ -101,7 +99,7 @@ impl Staging {
     /// Makes all bytes so far durable.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.offset {
-            synced(self.file.sync_data())?;
+            self.file.sync()?;
             self.synced = self.offset;
         }
         Ok(())
@@ -112,28 +110,28 @@ impl Staging {
         if algorithm == self.hasher.algorithm() {
             return Ok(self.hasher.clone().finish());
         }
-        Ok(hash_file(&self.file, self.offset, algorithm)?.finish())
+        Ok(hash_file(&*self.file, self.offset, algorithm)?.finish())
     }
 
     /// Syncs the bytes and gives them, still in uploads/, a name that says what they are: after a crash the
     /// start finds by it what may stand among the blobs without a row.
     pub fn seal(self, dir: &DataDir, digest: Digest) -> io::Result<Sealed> {
         // Also where every byte is synced: bytes that were cut off must not come back after a power cut.
-        synced(self.file.sync_data())?;
+        self.file.sync()?;
         let location = Location { digest, session: self.session };
-        fs::rename(dir.staging_path(self.session), dir.sealed_path(&location))?;
-        sync_directory(&dir.uploads())?;
+        dir.disk().rename(&dir.staging_path(self.session), &dir.sealed_path(&location))?;
+        dir.disk().sync_directory(&dir.uploads())?;
         Ok(Sealed { location, size: self.offset })
     }
 }
 
-fn hash_file(file: &File, size: u64, algorithm: Algorithm) -> io::Result<Hasher> {
+fn hash_file(file: &dyn DiskFile, size: u64, algorithm: Algorithm) -> io::Result<Hasher> {
     let mut hasher = Hasher::new(algorithm);
-    let reader = BlobFile::of(file.try_clone()?, size);
     let mut buffer = vec![0; REHASH_BUFFER_BYTES];
     let mut offset = 0;
     while offset < size {
-        let count = reader.read_at(&mut buffer, offset)?;
+        let count = usize::try_from(size - offset).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_exact_at(&mut buffer[..count], offset)?;
         hasher.update(&buffer[..count]);
         offset += count as u64;
     }
@@ -153,8 +151,8 @@ impl Sealed {
     /// committed.
     pub fn publish(self, dir: &DataDir) -> io::Result<Published> {
         let path = dir.blob_path(&self.location);
-        fs::hard_link(dir.sealed_path(&self.location), &path)?;
-        sync_directory(path.parent().expect("a blob's path has directories"))?;
+        dir.disk().hard_link(&dir.sealed_path(&self.location), &path)?;
+        dir.disk().sync_directory(path.parent().expect("a blob's path has directories"))?;
         Ok(Published { location: self.location, size: self.size })
     }
 }
@@ -181,22 +179,14 @@ impl Published {
 
     /// The row is committed: only the name in uploads/ goes.
     pub fn accept(&self, dir: &DataDir) -> io::Result<()> {
-        remove_if_there(&dir.sealed_path(&self.location))
+        remove_if_there(&**dir.disk(), &dir.sealed_path(&self.location))
     }
 
     /// No row names the file: both names go, the one that could be taken for a blob first.
     pub fn reject(&self, dir: &DataDir) -> io::Result<()> {
         let path = dir.blob_path(&self.location);
-        remove_if_there(&path)?;
-        sync_directory(path.parent().expect("a blob's path has directories"))?;
-        remove_if_there(&dir.sealed_path(&self.location))
-    }
-}
-
-/// Unlinks a file; one that is not there is fine.
-pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        remove_if_there(&**dir.disk(), &path)?;
+        dir.disk().sync_directory(path.parent().expect("a blob's path has directories"))?;
+        remove_if_there(&**dir.disk(), &dir.sealed_path(&self.location))
     }
 }

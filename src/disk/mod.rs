@@ -44,6 +44,9 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// What stands at a path; a symbolic link is not followed.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// What a path leads to: symbolic links are followed.
+    fn stat_target(&self, path: &Path) -> io::Result<Stat>;
 }
 
 /// An open file.
@@ -106,6 +109,28 @@ pub enum How {
     Create(Mode),
     /// A new one without a name in the directory at the path: it is gone with the last who has it open.
     Nameless,
+}
+
+/// Whether anything stands at a path; a symbolic link is not followed.
+pub fn is_there(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    Ok(stat_if_there(disk, path)?.is_some())
+}
+
+/// What stands at a path, if anything does; a symbolic link is not followed.
+pub fn stat_if_there(disk: &dyn Disk, path: &Path) -> io::Result<Option<Stat>> {
+    match disk.stat(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a name off a file; one that is not there is fine.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// What sort of thing stands at a path.

@@ -72,6 +72,10 @@ impl Disk for RealDisk {
         let found = statx(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
         Ok(stat_of(&found))
     }
+
+    fn stat_target(&self, path: &Path) -> io::Result<Stat> {
+        Ok(stat_of(&statx(rustix::fs::CWD, path, AtFlags::empty(), WANTED)?))
+    }
 }
 
 /// What is asked of statx(2).
@@ -165,6 +169,7 @@ mod tests {
         std::os::unix::fs::symlink(&path, home.path().join("link")).unwrap();
         assert!(RealDisk.open(&home.path().join("link"), How::Read).is_err());
         assert_eq!(RealDisk.stat(&home.path().join("link")).unwrap().kind, Kind::SymbolicLink);
+        assert_eq!(RealDisk.stat_target(&home.path().join("link")).unwrap(), file.stat().unwrap());
         let names = RealDisk.list(home.path()).unwrap().collect::<io::Result<Vec<_>>>().unwrap();
         assert_eq!(names.len(), 3);
     }

@@ -1,13 +1,15 @@
 //! A disk that has no room at a chosen operation, from one on, or for more blocks than it has.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::{Error, Result};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use redb::StorageBackend;
 use rustix::io::Errno;
+use wharfinger::disk::{Disk, DiskFile, How, Mode, Stat};
 
-use crate::power::disk::Disk;
+use crate::power::fault_disk::FaultDisk;
 
 /// What a file system gives room by.
 const BLOCK_BYTES: u64 = 4096;
@@ -32,7 +34,7 @@ pub enum Lack {
 #[derive(Clone, Debug)]
 pub struct Device {
     /// What keeps the bytes, and can lose its power.
-    pub disk: Disk,
+    pub disk: FaultDisk,
     state: Arc<Mutex<State>>,
 }
 
@@ -43,20 +45,18 @@ struct State {
     syncs: bool,
     errno: Errno,
     operations: usize,
-    /// The blocks that hold something, or nothing but zeros that were written.
-    backed: HashSet<u64>,
+    /// The blocks of files, by their inodes, that hold something, or nothing but zeros that were written.
+    backed: HashSet<(u64, u64)>,
 }
 
 impl Device {
     /// A device over `disk`, whose blocks are all there.
-    pub fn new(disk: Disk, lack: Lack, syncs: bool) -> Self {
-        let blocks = disk.len().expect("there is power").div_ceil(BLOCK_BYTES);
+    pub fn new(disk: FaultDisk, lack: Lack, syncs: bool) -> Self {
         let errno = match lack {
             Lack::Once(at) | Lack::From(at) => NO_ROOM[at % NO_ROOM.len()],
             Lack::Blocks(_) | Lack::None => NO_ROOM[0],
         };
-        let backed = (0..blocks).collect();
-        let state = State { lack, syncs, errno, operations: 0, backed };
+        let state = State { lack, syncs, errno, operations: 0, backed: HashSet::new() };
         Self { disk, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -94,58 +94,137 @@ impl State {
         Err(Error::from_raw_os_error(self.errno.raw_os_error()))
     }
 
-    /// How many bytes from `offset` on there is room for.
-    fn reserve(&mut self, offset: u64, length: u64) -> u64 {
+    /// How many bytes of a file from `offset` on there is room for.
+    fn reserve(&mut self, inode: u64, offset: u64, length: u64) -> u64 {
         for block in offset / BLOCK_BYTES..(offset + length).div_ceil(BLOCK_BYTES) {
             let full = matches!(self.lack, Lack::Blocks(most) if self.backed.len() as u64 >= most);
-            if full && !self.backed.contains(&block) {
+            if full && !self.backed.contains(&(inode, block)) {
                 return (block * BLOCK_BYTES).saturating_sub(offset);
             }
-            self.backed.insert(block);
+            self.backed.insert((inode, block));
         }
         length
     }
+
+    /// Frees the blocks of a file from a length on.
+    fn release(&mut self, inode: u64, length: u64) {
+        self.backed.retain(|&(of, block)| of != inode || block * BLOCK_BYTES < length);
+    }
 }
 
-impl StorageBackend for Device {
-    fn len(&self) -> Result<u64> {
-        self.disk.len()
+impl Device {
+    fn counted<T>(&self, act: impl FnOnce(&FaultDisk) -> Result<T>) -> Result<T> {
+        self.state(State::count)?;
+        act(&self.disk)
+    }
+}
+
+impl Disk for Device {
+    fn open(&self, path: &Path, how: How) -> Result<Box<dyn DiskFile>> {
+        if matches!(how, How::Create(_) | How::Nameless) {
+            self.state(State::count)?;
+        }
+        let file = self.disk.open(path, how)?;
+        let Stat { inode, len, .. } = file.stat()?;
+        // What is there has its blocks.
+        let blocks = (0..len.div_ceil(BLOCK_BYTES)).map(|block| (inode, block));
+        self.state(|state| state.backed.extend(blocks));
+        Ok(Box::new(DeviceFile { device: self.clone(), file, inode }))
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        self.disk.read(offset, out)
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.counted(|disk| disk.rename(from, to))
     }
 
-    /// A file grows by a hole, and shrinks by blocks.
-    fn set_len(&self, length: u64) -> Result<()> {
-        self.state(|state| {
-            if length > self.disk.len()? {
-                state.count()?;
-            }
-            state.backed.retain(|block| block * BLOCK_BYTES < length);
-            Ok::<_, Error>(())
-        })?;
-        self.disk.set_len(length)
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.counted(|disk| disk.hard_link(from, to))
     }
 
-    fn sync_data(&self) -> Result<()> {
-        self.state(|state| if state.syncs { state.count() } else { Ok(()) })?;
-        self.disk.sync_data()
+    /// It makes room.
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        let Stat { inode, links, .. } = self.disk.stat(path)?;
+        if links == 1 {
+            self.state(|state| state.release(inode, 0));
+        }
+        self.disk.remove_file(path)
+    }
+
+    fn make_directory(&self, path: &Path, mode: Mode) -> Result<()> {
+        self.counted(|disk| disk.make_directory(path, mode))
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<()> {
+        self.disk.remove_directory(path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<()> {
+        self.disk.sync_directory(path)
+    }
+
+    fn list(&self, path: &Path) -> Result<Box<dyn Iterator<Item = Result<OsString>>>> {
+        self.disk.list(path)
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        self.disk.stat(path)
+    }
+
+    fn stat_target(&self, path: &Path) -> Result<Stat> {
+        self.disk.stat_target(path)
+    }
+}
+
+#[derive(Debug)]
+struct DeviceFile {
+    device: Device,
+    file: Box<dyn DiskFile>,
+    inode: u64,
+}
+
+impl DiskFile for DeviceFile {
+    fn stat(&self) -> Result<Stat> {
+        self.file.stat()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        self.file.read_at(buffer, offset)
     }
 
     /// What finds no room may have been written in part.
-    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        let (room, outcome) = self.state(|state| match state.count() {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let (room, outcome) = self.device.state(|state| match state.count() {
             Ok(()) => {
-                let room = state.reserve(offset, data.len() as u64);
-                let all = room == data.len() as u64;
-                (room, if all { Ok(()) } else { state.refuse() })
+                let room = state.reserve(self.inode, offset, bytes.len() as u64);
+                let outcome = if room < bytes.len() as u64 { state.refuse() } else { Ok(()) };
+                (room, outcome)
             }
-            // The header is smaller than what any disk writes at once.
-            Err(error) => (if data.len() > 512 { data.len() as u64 / 2 } else { 0 }, Err(error)),
+            Err(error) => (0, Err(error)),
         });
-        let room = usize::try_from(room).expect("it fits into memory");
-        self.disk.write(offset, &data[..room])?;
+        if room > 0 {
+            let room = usize::try_from(room).expect("a part of the bytes");
+            self.file.write_at(&bytes[..room], offset)?;
+        }
         outcome
+    }
+
+    /// A file grows by a hole, and shrinks by blocks.
+    fn set_len(&self, len: u64) -> Result<()> {
+        let grows = len > self.file.stat()?.len;
+        self.device.state(|state| if grows { state.count() } else { Ok(()) })?;
+        self.device.state(|state| state.release(self.inode, len));
+        self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        self.device.state(|state| {
+            state.count()?;
+            if state.reserve(self.inode, 0, len) < len { state.refuse() } else { Ok(()) }
+        })?;
+        self.file.allocate(len)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.device.state(|state| if state.syncs { state.count() } else { Ok(()) })?;
+        self.file.sync()
     }
 }

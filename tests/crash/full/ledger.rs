@@ -11,8 +11,8 @@ use wharfinger::meta::engine::{
 };
 
 use super::device::{Device, Lack};
-use crate::power::disk::{Disk, Sync};
-use crate::power::{CACHE_BYTES, check, new_ledger, writers};
+use crate::power::fault_disk::FaultDisk;
+use crate::power::{check, empty_disk, new_ledger, options, place, writers};
 use crate::random::{self, Random};
 use crate::writer::Writer;
 
@@ -33,8 +33,10 @@ impl Ledger {
         let failed = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&failed);
         let on_failure = Box::new(move |_: &str| noted.store(true, Ordering::SeqCst));
-        let engine = RedbEngine::open_backend(device.clone(), CACHE_BYTES, on_failure);
-        Self { engine: engine.expect("the ledger opens"), failed }
+        let engine = RedbEngine::open(&place(Arc::new(device.clone())), options(), on_failure);
+        let engine = engine.expect("the ledger opens");
+        engine.settle().expect("a full disk is no failure");
+        Self { engine, failed }
     }
 
     fn has_failed(&self) -> bool {
@@ -90,8 +92,7 @@ fn write_with_one(ledger: &Ledger, device: &Device, writer: &mut Writer) -> Resu
 }
 
 /// One run: no room at or from operation `at` of the device on, and at its end the power is cut.
-fn run(image: &[u8], lack: Lack, syncs: bool, random: &mut Random) -> Result<(Figures, usize), String> {
-    let disk = Disk::new(image.to_vec(), None, Sync::Honest);
+fn run(disk: FaultDisk, lack: Lack, syncs: bool, random: &mut Random) -> Result<(Figures, usize), String> {
     let device = Device::new(disk, Lack::None, syncs);
     let mut writers = writers(1, random);
     let ledger = Ledger::open(&device);
@@ -114,10 +115,10 @@ fn run(image: &[u8], lack: Lack, syncs: bool, random: &mut Random) -> Result<(Fi
 fn at_every_operation(test: &str, lack: impl Fn(usize) -> Lack, syncs: bool) -> Figures {
     let seed = random::seed(test);
     let mut random = Random::new(seed);
-    let image = new_ledger();
+    let fresh = new_ledger();
     let (mut all, mut at) = (Figures::default(), 1);
     loop {
-        let (figures, operations) = run(&image, lack(at), syncs, &mut random)
+        let (figures, operations) = run(fresh.copy(), lack(at), syncs, &mut random)
             .unwrap_or_else(|error| panic!("no room: {:?}, seed {seed}: {error}", lack(at)));
         all.add(figures);
         // Every run has its own writes, so the last operation is not the same in all.
@@ -168,8 +169,7 @@ fn writers_on_a_full_disk_are_told_the_truth() {
     let mut random = Random::new(seed);
     let (mut refused, mut removed) = (0, 0);
     for _ in 0..20 {
-        let disk = Disk::new(new_ledger(), None, Sync::Honest);
-        let device = Device::new(disk, Lack::None, false);
+        let device = Device::new(new_ledger(), Lack::None, false);
         let ledger = Ledger::open(&device);
         device.set(Lack::Blocks(device.blocks() + 2 + random.below(60) as u64));
         let mut writers = writers(4, &mut random);
@@ -200,8 +200,8 @@ fn writers_on_a_full_disk_are_told_the_truth() {
         assert!(!ledger.has_failed());
         device.disk.cut();
         drop(ledger);
-        let image = device.disk.after_the_cut(&mut random);
-        check(&image, &mut writers).unwrap_or_else(|error| panic!("seed {seed}, at the end: {error}"));
+        check(&device.disk.after_the_cut(&mut random), &mut writers)
+            .unwrap_or_else(|error| panic!("seed {seed}, at the end: {error}"));
     }
     println!("{test}: {refused} writes refused, {removed} of 80 removals of everything done while full");
     assert!(refused > 20, "it was tried");
@@ -221,7 +221,7 @@ fn keys(rows: &dyn ReadRows) -> Result<Vec<u8>, EngineError> {
 
 #[test]
 fn a_snapshot_outlives_the_opening_that_met_the_full_disk() {
-    let device = Device::new(Disk::new(new_ledger(), None, Sync::Honest), Lack::None, false);
+    let device = Device::new(new_ledger(), Lack::None, false);
     let ledger = Ledger::open(&device);
     put(&ledger, 1, 10).expect("there is room");
     let (now, later) =
@@ -243,7 +243,7 @@ fn a_snapshot_outlives_the_opening_that_met_the_full_disk() {
 
 #[test]
 fn readers_go_on_while_writes_are_refused() {
-    let device = Device::new(Disk::new(new_ledger(), None, Sync::Honest), Lack::None, false);
+    let device = Device::new(new_ledger(), Lack::None, false);
     let ledger = Ledger::open(&device);
     put(&ledger, 1, 100_000).expect("there is room");
     device.set(Lack::Blocks(device.blocks()));
@@ -276,7 +276,7 @@ fn readers_go_on_while_writes_are_refused() {
 /// A start on such a disk needs no byte; only a new ledger does.
 #[test]
 fn a_ledger_opens_on_a_disk_that_takes_nothing() {
-    let device = Device::new(Disk::new(new_ledger(), None, Sync::Honest), Lack::None, false);
+    let device = Device::new(new_ledger(), Lack::None, false);
     put(&Ledger::open(&device), 1, 10).expect("there is room");
     device.set(Lack::From(0));
     let ledger = Ledger::open(&device);
@@ -285,7 +285,7 @@ fn a_ledger_opens_on_a_disk_that_takes_nothing() {
     device.set(Lack::None);
     put(&ledger, 2, 10).expect("there is room");
     assert_eq!(keys(&*ledger.engine.snapshot().expect("a snapshot")).expect("it is read"), [1, 2]);
-    let empty = Device::new(Disk::new(Vec::new(), None, Sync::Honest), Lack::From(0), false);
-    let refusal = RedbEngine::open_backend(empty, CACHE_BYTES, Box::new(|_| {})).err().expect("no room");
+    let empty = place(Arc::new(Device::new(empty_disk(), Lack::From(0), false)));
+    let refusal = RedbEngine::open(&empty, options(), Box::new(|_| {})).err().expect("no room");
     assert_eq!(refusal.cause, wharfinger::meta::engine::OpenCause::Full);
 }

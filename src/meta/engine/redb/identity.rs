@@ -6,7 +6,7 @@
 
 use super::bytes::{Reader, checksum, put};
 use super::place::{DATABASE, IDENTITY, Place};
-use crate::disk::{DiskFile, How, Stat};
+use crate::disk::{DiskFile, How, Stat, is_full};
 use std::io;
 
 /// How the file begins. The last byte is the version of the format.
@@ -160,7 +160,15 @@ impl IdentityFile {
             return Ok(());
         }
         self.says.database = Some(known);
-        file.write_at(&self.says.to_bytes(), 0)
+        match file.write_at(&self.says.to_bytes(), 0) {
+            // A file system that never overwrites in place is full: it is tried again, and a start before that
+            // looks more closely.
+            Err(error) if is_full(&error) => {
+                self.says.database = None;
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Says which segment is the newest, durably.

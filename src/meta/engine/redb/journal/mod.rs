@@ -11,7 +11,7 @@ pub mod segment;
 use super::identity::IdentityFile;
 use super::place::{Place, SEGMENT, numbered};
 use super::position::{Fork, Position};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, is_full};
 use crate::random;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use std::io;
@@ -60,8 +60,8 @@ impl Journal {
         self.end
     }
 
-    /// Appends a frame and syncs it. Where there is no room nothing has changed, unless it was the sync that
-    /// met that: [`crate::disk::is_full`] of the error is then false.
+    /// Appends a frame and syncs it. Where there is no room, which [`crate::disk::is_full`] of the error says,
+    /// the frame is not there and will not be.
     pub fn append(&mut self, payload: &[u8], at_ms: u64, identity: &mut IdentityFile) -> io::Result<usize> {
         let needed = frame::frame_bytes(payload.len()) as u64;
         if !self.current.as_ref().is_some_and(|current| current.len - current.offset >= needed) {
@@ -70,8 +70,10 @@ impl Journal {
         let current = self.current.as_mut().expect("there is one since the switch");
         let (bytes, chain) = frame::encode(&current.salt, &self.end, at_ms, payload);
         assert_eq!(bytes.len() as u64, needed);
-        current.file.write_at(&bytes, current.offset)?;
-        current.file.sync().map_err(fatal)?;
+        let write = current.file.write_at(&bytes, current.offset).and_then(|()| current.file.sync());
+        if let Err(error) = write {
+            return Err(current.take_back(error));
+        }
         current.offset += needed;
         self.end = Position { sequence: self.end.sequence + 1, chain, ..self.end };
         if self.spare.is_none() && current.offset * 2 > current.len {
@@ -163,8 +165,18 @@ impl Journal {
     }
 }
 
-/// A frame whose sync failed, even for want of room, may be on the disk: whether it is decides the next
-/// start.
-fn fatal(error: io::Error) -> io::Error {
-    if crate::disk::is_full(&error) { io::Error::other(error) } else { error }
+impl Current {
+    /// Makes sure that a frame for which there was no room is not found by a start. Gives the error, which
+    /// is one of room only if that is certain.
+    fn take_back(&self, error: io::Error) -> io::Error {
+        if !is_full(&error) {
+            return error;
+        }
+        let nothing = [0; frame::FRAME_HEADER_BYTES];
+        let taken_back = self.file.write_at(&nothing, self.offset).and_then(|()| self.file.sync());
+        match taken_back {
+            Ok(()) => error,
+            Err(_) => io::Error::other(format!("whether a frame is on the disk is not known: {error}")),
+        }
+    }
 }
