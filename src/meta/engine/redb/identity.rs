@@ -113,34 +113,43 @@ impl Identity {
     }
 }
 
-/// The file, open for writing.
+/// The file, as it is written.
 #[derive(Debug)]
 pub struct IdentityFile {
     place: Place,
+    /// None: there is none of ours yet.
     file: Option<Box<dyn DiskFile>>,
-    is_ours: bool,
     says: Identity,
+    /// Whether it says what the B-tree is.
+    is_begun: bool,
 }
 
 impl IdentityFile {
-    /// Not yet written: whatever is there stays as it is until [`Self::begin`]. `newest` is the newest segment
-    /// of the journal, and `is_ours` says whether the file that is there was written here.
-    pub fn new(place: Place, newest: String, is_ours: bool) -> Self {
-        Self { place, file: None, is_ours, says: Identity { database: None, newest } }
+    /// What it says of the B-tree stays as it is until [`Self::begin`]. `there` is the one that is there, if it
+    /// is to be gone on with; `newest` is the newest segment of the journal.
+    pub fn new(place: Place, there: Option<Identity>, newest: String) -> io::Result<Self> {
+        let file = if there.is_some() { place.open(IDENTITY, How::Write)? } else { None };
+        let says = there.unwrap_or(Identity { database: None, newest });
+        Ok(Self { place, file, says, is_begun: false })
+    }
+
+    /// For what is only looked at: nothing is written.
+    pub fn none(place: Place) -> Self {
+        Self { place, file: None, says: Identity::default(), is_begun: false }
     }
 
     /// From now on it says what the B-tree is.
     pub fn begin(&mut self) -> io::Result<()> {
-        if self.file.is_some() {
-            return Ok(());
+        self.is_begun = true;
+        if self.file.is_none() {
+            self.says.database = Some(self.known()?);
+            self.file = Some(self.make()?);
         }
-        let there = if self.is_ours { self.place.open(IDENTITY, How::Write)? } else { None };
-        // Written over, it needs no room.
-        self.file = Some(match there {
-            Some(file) => file,
-            None => self.make()?,
-        });
         self.note_database()
+    }
+
+    fn known(&self) -> io::Result<Known> {
+        Ok(Known::of(&self.place.disk.stat(&self.place.path(DATABASE))?))
     }
 
     fn make(&self) -> io::Result<Box<dyn DiskFile>> {
@@ -154,8 +163,8 @@ impl IdentityFile {
     /// Says what the B-tree's file is now, if it has changed. It need not be durable: what is out of date
     /// after a power cut means that the file is looked at more closely.
     pub fn note_database(&mut self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let known = Known::of(&self.place.disk.stat(&self.place.path(DATABASE))?);
+        let Some(file) = self.file.as_ref().filter(|_| self.is_begun) else { return Ok(()) };
+        let known = self.known()?;
         if self.says.database == Some(known) {
             return Ok(());
         }

@@ -98,6 +98,11 @@ impl Open {
         Ok(std::iter::from_fn(&mut read).collect())
     }
 
+    /// What became of the storage, if it answered with an error since it was opened.
+    pub fn failure(&self) -> Option<&'static str> {
+        self.watch.failure()
+    }
+
     /// Whether the disk had no room for what this opening wrote.
     pub fn is_full(&self) -> bool {
         self.watch.is_full()
@@ -125,10 +130,8 @@ impl Ledger {
         cache_bytes: usize,
         trust: Trust,
     ) -> Result<Self, OpenError> {
-        let watch = Arc::new(Watch::default());
-        let access = Access::reading(Arc::clone(&storage), Arc::clone(&watch));
-        let database = Arc::new(open_database(access, cache_bytes, trust)?);
-        Ok(Self::of(storage, cache_bytes, Open { database, watch, writable: false }))
+        let open = open_kept(&storage, cache_bytes, trust)?;
+        Ok(Self::of(storage, cache_bytes, open))
     }
 
     fn of(storage: Arc<dyn StorageBackend>, cache_bytes: usize, open: Open) -> Self {
@@ -231,12 +234,14 @@ impl Ledger {
             drop(self.storage.close());
         }
         let open = open(&self.storage, self.cache_bytes, Trust::Ours)?;
-        let before = open.position().map_err(|error| damaged(&error.to_string()))?;
-        let before = before.ok_or_else(|| damaged("it does not say where in the journal it is"))?;
-        let position = replay(&open, before).map_err(|reason| {
-            let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
-            OpenError { reason, cause }
-        })?;
+        let (open, position) = match replayed(open.clone(), replay) {
+            // There is no room for what comes behind it: that is kept in memory.
+            Err(_) if open.writable && open.is_full() => {
+                drop(open);
+                replayed(open_kept(&self.storage, self.cache_bytes, Trust::Ours)?, replay)?
+            }
+            outcome => outcome?,
+        };
         state.open = Some(open);
         state.serial += 1;
         self.set_last_group(position.sequence);
@@ -266,10 +271,28 @@ fn open(storage: &Arc<dyn StorageBackend>, cache_bytes: usize, trust: Trust) -> 
         }
         Err(error) => return Err(error),
     }
+    open_kept(storage, cache_bytes, trust)
+}
+
+/// Opens the database and keeps in memory what is written to it.
+fn open_kept(storage: &Arc<dyn StorageBackend>, cache_bytes: usize, trust: Trust) -> Result<Open, OpenError> {
     let watch = Arc::new(Watch::default());
     let access = Access::reading(Arc::clone(storage), Arc::clone(&watch));
-    let database = open_database(access, cache_bytes, trust)?;
-    Ok(Open { database: Arc::new(database), watch, writable: false })
+    let database = Arc::new(open_database(access, cache_bytes, trust)?);
+    Ok(Open { database, watch, writable: false })
+}
+
+/// Does again what comes behind the state of an opening.
+fn replayed(open: Open, replay: &mut Replay<'_>) -> Result<(Open, Position), OpenError> {
+    let before = open.position().map_err(|error| damaged(&error.to_string()))?;
+    let before = before.ok_or_else(|| damaged("it does not say where in the journal it is"))?;
+    match replay(&open, before) {
+        Ok(position) => Ok((open, position)),
+        Err(reason) => {
+            let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
+            Err(OpenError { reason, cause })
+        }
+    }
 }
 
 fn open_database(access: Access, cache_bytes: usize, trust: Trust) -> Result<Database, OpenError> {

@@ -85,7 +85,7 @@ pub fn look(place: &Place, options: &LedgerOptions) -> Result<Started, OpenError
 fn open(found: Found) -> Result<Started, OpenError> {
     if found.is_nothing() {
         let rows = make(&found)?;
-        return Ok(found.started(rows, Origin::New));
+        return found.started(rows, Origin::New);
     }
     found.expect_nothing_left_behind()?;
     let outcome = match found.likeness {
@@ -94,14 +94,14 @@ fn open(found: Found) -> Result<Started, OpenError> {
         Likeness::Other => Outcome::Useless(String::new()),
     };
     match outcome {
-        Outcome::Rows(rows) if found.likeness == Likeness::Same => Ok(found.started(rows, Origin::Original)),
-        Outcome::Rows(rows) => Ok(found.started(rows, Origin::Touched)),
+        Outcome::Rows(rows) if found.likeness == Likeness::Same => found.started(rows, Origin::Original),
+        Outcome::Rows(rows) => found.started(rows, Origin::Touched),
         Outcome::Useless(reason) => {
             if !reason.is_empty() {
                 log::warn!("the ledger's database is made anew: {reason}");
             }
             let rows = copy(&found)?;
-            Ok(found.started(rows, Origin::Copy))
+            found.started(rows, Origin::Copy)
         }
     }
 }
@@ -170,12 +170,15 @@ impl Found {
     }
 
     fn database(&self, trust: Trust) -> Result<Ledger, OpenError> {
-        let (storage, cache_bytes) = (self.storage()?, self.options.cache_bytes);
         if self.looks {
-            Ledger::open_to_look(storage, cache_bytes, trust)
-        } else {
-            Ledger::open(storage, cache_bytes, trust)
+            return self.kept(trust);
         }
+        Ledger::open(self.storage()?, self.options.cache_bytes, trust)
+    }
+
+    /// The database, with what is written to it kept in memory.
+    fn kept(&self, trust: Trust) -> Result<Ledger, OpenError> {
+        Ledger::open_to_look(self.storage()?, self.options.cache_bytes, trust)
     }
 
     /// Makes durable what was read of the journal: what is built on it must not outlive it.
@@ -190,23 +193,25 @@ impl Found {
         sync().map_err(|error| io_error(&error))
     }
 
-    fn started(self, rows: Rows, origin: Origin) -> Started {
+    fn started(self, rows: Rows, origin: Origin) -> Result<Started, OpenError> {
         let Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot } = rows;
         let bytes = self.history.bytes_behind(self.dumps.first().map(|dump| dump.header.position));
         let keeper = Keeper::new(self.dumps.first(), bytes, wants_snapshot);
         let last = self.history.segments().iter().rfind(|segment| segment.header.first <= end.sequence);
-        let mut newest = last.map(|segment| segment.name.clone()).unwrap_or_default();
-        let is_original = matches!(origin, Origin::Original | Origin::New);
-        if let (true, Some(identity)) = (is_original, self.identity) {
-            newest = identity.newest;
-        }
-        let identity = IdentityFile::new(self.place.clone(), newest, is_original && !self.looks);
+        let newest = last.map(|segment| segment.name.clone()).unwrap_or_default();
+        let identity = if self.looks {
+            IdentityFile::none(self.place.clone())
+        } else {
+            // The one that came with a copy is of no use to it.
+            let there = self.identity.filter(|_| matches!(origin, Origin::Original | Origin::Touched));
+            IdentityFile::new(self.place.clone(), there, newest).map_err(|error| io_error(&error))?
+        };
         let journal = (!self.looks).then(|| {
             let fork = lineage.first().copied();
             Journal::new(self.place.clone(), end, fork, self.options.segment_max_bytes)
         });
         let opened = Opened { origin, as_of_ms, sequence: end.sequence, notes };
-        Started { ledger, journal, identity, end, lineage, opened, keeper, unsynced_bytes }
+        Ok(Started { ledger, journal, identity, end, lineage, opened, keeper, unsynced_bytes })
     }
 }
 
@@ -252,7 +257,18 @@ fn put_place(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), OpenErr
 
 /// The original: the database as it is, and what the journal has behind it.
 fn original(found: &Found) -> Result<Outcome, OpenError> {
-    let ledger = match found.database(Trust::Ours) {
+    match original_in(found, found.database(Trust::Ours)) {
+        // A start needs no room: what there is none for is kept in memory until there is.
+        Err(error) if error.cause == OpenCause::Full && !found.looks => {
+            log::warn!("there is no room to open the ledger for writing, it is only read: {}", error.reason);
+            original_in(found, found.kept(Trust::Ours))
+        }
+        outcome => outcome,
+    }
+}
+
+fn original_in(found: &Found, database: Result<Ledger, OpenError>) -> Result<Outcome, OpenError> {
+    let ledger = match database {
         Ok(ledger) => ledger,
         Err(error) if error.cause == OpenCause::Damaged => return Ok(Outcome::Useless(error.reason)),
         Err(error) => return Err(error),
@@ -513,6 +529,10 @@ fn witness(found: &Found) -> Result<Rows, OpenError> {
     let known = open.position().and_then(|position| Ok((position, open.lineage()?)));
     let (position, mut lineage) = known.map_err(|error| database_error(&open, &error))?;
     let position = position.unwrap_or_else(Position::start);
+    if !found.looks {
+        // It is another's, and must not be taken for that of what comes now.
+        found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;
+    }
     let begun = begin_timeline(&open, position, &mut lineage);
     let end = begun.map_err(|error| database_error(&open, &error))?;
     drop(open);

@@ -51,6 +51,15 @@ impl Watch {
         self.full.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
     }
 
+    /// What went wrong, in words.
+    pub fn failure(&self) -> Option<&'static str> {
+        match (self.failed.load(Ordering::Acquire), self.full.load(Ordering::Acquire)) {
+            (true, _) => Some("the ledger's file failed"),
+            (false, true) => Some("the ledger's file has no room"),
+            (false, false) => None,
+        }
+    }
+
     fn note(&self, kind: ErrorKind) {
         let full = is_full_kind(kind);
         (if full { &self.full } else { &self.failed }).store(true, Ordering::Release);
@@ -74,6 +83,8 @@ const PAGE_BYTES: usize = 4096;
 struct Overlay {
     /// The length that was set.
     len: Option<u64>,
+    /// How much of the storage is read, where that was cut off.
+    cut: Option<u64>,
     pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
 }
 
@@ -95,7 +106,7 @@ fn parts(offset: u64, count: usize) -> impl Iterator<Item = (u64, Range<usize>, 
 
 impl Overlay {
     fn read(&self, storage: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> Result<()> {
-        let there = storage.len()?.min(self.len.unwrap_or(u64::MAX)).saturating_sub(offset);
+        let there = storage.len()?.min(self.cut.unwrap_or(u64::MAX)).saturating_sub(offset);
         let count = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         if count > 0 {
             storage.read(offset, &mut out[..count])?;
@@ -125,6 +136,7 @@ impl Overlay {
     fn set_len(&mut self, len: u64) {
         let first_gone = len.div_ceil(PAGE_BYTES as u64);
         self.pages.split_off(&first_gone);
+        self.cut = Some(self.cut.unwrap_or(u64::MAX).min(len));
         self.len = Some(len);
     }
 }

@@ -51,7 +51,7 @@ impl Writer {
     pub fn start(books: Books, commits: Arc<Commits>, on_failure: super::OnFailure) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(move || {
-            let mut desk = Desk { books, commits, on_failure };
+            let mut desk = Desk { books, commits, on_failure, waiting: VecDeque::new() };
             desk.work(&receiver);
         })?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Some(thread) })
@@ -91,6 +91,8 @@ struct Desk {
     books: Books,
     commits: Arc<Commits>,
     on_failure: super::OnFailure,
+    /// Nobody of these is left without an answer before it is told that the disk failed.
+    waiting: VecDeque<Waiting>,
 }
 
 impl Desk {
@@ -106,23 +108,22 @@ impl Desk {
     }
 
     fn serve(&mut self, queue: &Receiver<Order>) -> Result<(), String> {
-        let mut waiting = VecDeque::new();
         loop {
             match self.next(queue)? {
                 None => return Ok(()),
-                Some(Order::Run(first)) => waiting.push_back(first),
+                Some(Order::Run(first)) => self.waiting.push_back(first),
                 Some(other) => self.obey(other)?,
             }
             let mut after = None;
-            while waiting.len() < GROUP_MAX_CLOSURES && after.is_none() && !waiting.is_empty() {
+            while self.waiting.len() < GROUP_MAX_CLOSURES && after.is_none() && !self.waiting.is_empty() {
                 match queue.try_recv() {
-                    Ok(Order::Run(next)) => waiting.push_back(next),
+                    Ok(Order::Run(next)) => self.waiting.push_back(next),
                     Ok(other) => after = Some(other),
                     Err(_) => break,
                 }
             }
-            while !waiting.is_empty() {
-                self.commit_group(&mut waiting)?;
+            while !self.waiting.is_empty() {
+                self.commit_group()?;
             }
             if let Some(order) = after {
                 self.obey(order)?;
@@ -154,13 +155,13 @@ impl Desk {
         }
     }
 
-    fn commit_group(&mut self, waiting: &mut VecDeque<Waiting>) -> Result<(), String> {
+    fn commit_group(&mut self) -> Result<(), String> {
         let (began, before) = (Instant::now(), self.books.ledger.last_group());
-        let answers = settle(&mut self.books, waiting.make_contiguous())?;
+        let answers = settle(&mut self.books, self.waiting.make_contiguous())?;
         if self.books.ledger.last_group() != before {
             self.commits.note(answers.len(), began.elapsed());
         }
-        answer(waiting, answers);
+        answer(&mut self.waiting, answers);
         if self.books.checkpoint_due().is_some_and(|due| due <= Instant::now()) {
             self.books.checkpoint()?;
         }
@@ -245,6 +246,10 @@ fn commit(
         if rows.bytes_written() >= GROUP_MAX_BYTES {
             break;
         }
+    }
+    // A closure may have taken the end of the disk for a refusal of its own.
+    if let Some(words) = open.failure() {
+        return Err(Failure::Database(words.to_owned()));
     }
     if rows.is_unchanged() {
         drop(rows);

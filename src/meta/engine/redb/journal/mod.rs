@@ -70,8 +70,9 @@ impl Journal {
         let current = self.current.as_mut().expect("there is one since the switch");
         let (bytes, chain) = frame::encode(&current.salt, &self.end, at_ms, payload);
         assert_eq!(bytes.len() as u64, needed);
-        let write = current.file.write_at(&bytes, current.offset).and_then(|()| current.file.sync());
-        if let Err(error) = write {
+        // Where that fails the frame is not whole, whatever is there of it.
+        current.file.write_at(&bytes, current.offset)?;
+        if let Err(error) = current.file.sync() {
             return Err(current.take_back(error));
         }
         current.offset += needed;
@@ -166,8 +167,8 @@ impl Journal {
 }
 
 impl Current {
-    /// Makes sure that a frame for which there was no room is not found by a start. Gives the error, which
-    /// is one of room only if that is certain.
+    /// Makes sure that a frame is not found by a start whose sync met the end of the disk. Gives the error,
+    /// which is one of room only if that is certain.
     fn take_back(&self, error: io::Error) -> io::Error {
         if !is_full(&error) {
             return error;
