@@ -57,6 +57,7 @@ fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result
     }
     let store = look_at_store(config).map_err(|error| error.to_string())?;
     let registry = Registry::new(store, Arc::new(SystemClock), config.clone());
+    let found = registry.look_at_copy().map_err(|error| format!("the copy cannot be looked at: {error}"))?;
     let report = registry.verify_with(Checks { deep, settle: false }, &mut |progress| {
         show(progress);
         ControlFlow::Continue(())
@@ -67,7 +68,11 @@ fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result
     if deep && let Err(words) = settle(config, &report) {
         eprintln!("wharfinger: what was found about files could not be written down: {words}");
     }
-    Ok(report.to_json())
+    let mut json = report.to_json();
+    if let Some(found) = found {
+        json["copy"] = Value::String(found);
+    }
+    Ok(json)
 }
 
 /// Writes down what a deep look found about files. Only for this is the directory opened for writing.
@@ -82,6 +87,9 @@ fn settle(config: &Config, report: &VerifyReport) -> Result<(), String> {
 
 fn print(report: &Value, violations: &[Value]) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(found) = report["copy"].as_str() {
+        say!("a start would say: {found}");
+    }
     for violation in violations {
         say!("{}: {}", text(&violation["invariant"]), text(&violation["words"]));
         for needing in violation["needed_by"].as_array().into_iter().flatten() {

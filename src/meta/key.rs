@@ -19,6 +19,15 @@ pub struct RepoId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Newest(pub u64);
 
+/// How the digests begin whose files are in one directory below blobs/: a leading part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestStart {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The first byte of the hash.
+    pub first: u8,
+}
+
 /// What a row of the queue asks the collector to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QueueKind {
@@ -167,6 +176,19 @@ impl Key for Digest {
     }
 }
 
+impl Key for DigestStart {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend([self.algorithm.id(), self.first]);
+    }
+
+    fn read(input: &mut &[u8]) -> Result<Self, CodecError> {
+        let bytes = take(input, 2)?;
+        let algorithm = Algorithm::from_id(bytes[0])
+            .ok_or_else(|| CodecError::Malformed(format!("{} is no digest algorithm", bytes[0])))?;
+        Ok(Self { algorithm, first: bytes[1] })
+    }
+}
+
 impl Key for QueueKind {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(self.byte());
@@ -261,6 +283,9 @@ mod tests {
             let key = (RepoId(repo), digest, tag.clone());
             prop_assert_eq!(<(RepoId, Digest, Tag)>::from_key(&key.to_key()).unwrap(), key);
             prop_assert_eq!(RepositoryName::from_key(&name.to_key()).unwrap(), name);
+            let start = DigestStart { algorithm: digest.algorithm(), first: digest.bytes()[0] };
+            prop_assert!(digest.to_key().starts_with(&start.to_key()));
+            prop_assert_eq!(DigestStart::from_key(&start.to_key()).unwrap(), start);
             let key = (due, QueueKind::LeaseEnd, digest, RepoId(repo));
             prop_assert_eq!(<(u64, QueueKind, Digest, RepoId)>::from_key(&key.to_key()).unwrap(), key);
         }

@@ -44,6 +44,7 @@ records! {
     AccessTokenRecord = 1;
     SigningKeyRecord = 1;
     AuditRecord = 1;
+    IncompleteRecord = 1;
 }
 
 /// Which migrations the ledger has been through.
@@ -269,6 +270,8 @@ pub enum Cause {
     Retention,
     /// A copy of another repository.
     Copy,
+    /// Bytes of what the tag named are not in this copy of the data directory.
+    Incomplete,
 }
 
 impl Cause {
@@ -282,6 +285,7 @@ impl Cause {
             Self::Restore => "restore",
             Self::Retention => "rule",
             Self::Copy => "copy",
+            Self::Incomplete => "incomplete",
         }
     }
 }
@@ -362,6 +366,14 @@ pub struct TombstoneRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DamagedRecord {
     /// When it was found.
+    pub since_ms: u64,
+}
+
+/// A manifest that may lack bytes. It does if a blob that it needs is marked as damaged, and was marked when
+/// this was written: what is found damaged later hides no manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncompleteRecord {
+    /// When it was last found to lack bytes.
     pub since_ms: u64,
 }
 

@@ -4,9 +4,9 @@ use super::codec::{Raw, Value};
 use super::engine::TableId;
 use super::key::{Key, Newest, QueueKind, RepoId};
 use super::records::{
-    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord,
-    ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord,
-    SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
+    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, IncompleteRecord, KeptRecord,
+    LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
+    ScrubRecord, SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
 };
 use crate::oci::{Digest, RepositoryName, SessionId, Tag, UserName};
 use std::marker::PhantomData;
@@ -130,6 +130,10 @@ pub const SIGNING_KEY: Table<(u64, u64), SigningKeyRecord> = Table::new(TableId:
 
 /// (when in ms since the epoch, number that is partly random) -> an act: who did what to what.
 pub const AUDIT: Table<(u64, u64), AuditRecord> = Table::new(TableId::Audit);
+
+/// (repository, digest) -> since when a manifest, visible or deleted, may lack bytes that a copy of the data
+/// directory was without. Whether it does is to be read from the rows of what it needs.
+pub const INCOMPLETE: Table<(RepoId, Digest), IncompleteRecord> = Table::new(TableId::Incomplete);
 
 /// A bare number as a row's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What is done without a request: at the start, and every now and then.
 
-use super::Registry;
 use super::collect::{Collected, Round};
+use super::copy::{CopyReport, Placement};
 use super::error::Error;
+use super::{Registry, clock};
 use crate::store::tables::UPLOAD;
-use crate::store::{KeyRange, Read, Recovery, StoreError};
+use crate::store::{KeyRange, Origin, Read, Recovery, StoreError};
 use std::sync::atomic::Ordering;
 
 /// How many upload rows are looked at in one snapshot.
@@ -14,9 +15,18 @@ const PAGE_ROWS: usize = 512;
 const STEPS_FOR_ROOM: u64 = 64;
 
 impl Registry {
-    /// Brings the files in line with the ledger after whatever happened before this start.
+    /// Brings the files in line with the ledger after whatever happened before this start, and rows and
+    /// files of a copy together.
     pub fn recover(&self) -> Result<Recovery, Error> {
+        let placement = self.placement();
+        if let Some(placement) = placement {
+            let report = self.settle_copy(placement)?;
+            log::info!("{}", self.words_of_copy(placement, &report));
+        }
         let mut found = self.store.recover()?;
+        if placement.is_some() {
+            self.store.settle()?;
+        }
         // A start needs no room; they end later.
         let ended = unless_full(self.end_idle_uploads())?;
         self.load_accounts()?;
@@ -25,6 +35,34 @@ impl Registry {
         self.retained_at_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         found.open_sessions = found.open_sessions.saturating_sub(ended);
         Ok(found)
+    }
+
+    /// How the directory came to be where it is, where it is not the original.
+    fn placement(&self) -> Option<Placement> {
+        match self.store.opened().origin {
+            Origin::New | Origin::Original => None,
+            Origin::Touched => Some(Placement::PutBack),
+            Origin::Copy => Some(Placement::Copied),
+        }
+    }
+
+    /// Brings the rows of a copy in line with its files, as a start would, if the directory is one; says what
+    /// that was. For a registry that is only looked at: nothing on the disk changes.
+    pub fn look_at_copy(&self) -> Result<Option<String>, Error> {
+        let Some(placement) = self.placement() else { return Ok(None) };
+        let report = self.settle_copy(placement)?;
+        Ok(Some(self.words_of_copy(placement, &report)))
+    }
+
+    fn words_of_copy(&self, placement: Placement, report: &CopyReport) -> String {
+        let opened = self.store.opened();
+        let what = match placement {
+            Placement::Copied => "a copy",
+            Placement::PutBack => "a ledger that was touched, or cut off while it was written to,",
+        };
+        let as_of = opened.as_of_ms.map_or_else(|| "its last commit".to_owned(), clock::rfc3339);
+        let notes: String = opened.notes.iter().map(|note| format!("; {note}")).collect();
+        format!("opened {what} as of {as_of}; {report}{notes}")
     }
 
     /// One round of what is done every now and then: ends idle uploads, collects what is due, and unlinks

@@ -10,8 +10,8 @@ use super::{gone, links, pins, references, repositories};
 use crate::oci::{Digest, RepositoryName, Role, Tag};
 use crate::store::records::{KeptRecord, Loss, ReferenceRecord, Target};
 use crate::store::tables::{
-    BLOB, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, MANIFEST_BYTES, PARENT, QUEUE, REFERENCE,
-    REFERRER, REPOSITORY, TAG,
+    BLOB, INCOMPLETE, KEPT, KEPT_PARENT, KEPT_REFERRER, KEPT_USER, MANIFEST, MANIFEST_BYTES, PARENT, QUEUE,
+    REFERENCE, REFERRER, REPOSITORY, TAG,
 };
 use crate::store::{KeyRange, MetaError, QueueKind, Read, RepoId, Tx};
 
@@ -192,6 +192,7 @@ pub fn forget(
     (repository, digest): (RepoId, Digest),
 ) -> Result<Option<(KeptRecord, Vec<Digest>)>, MetaError> {
     let Some(kept) = tx.remove(&KEPT, &(repository, digest))? else { return Ok(None) };
+    tx.remove(&INCOMPLETE, &(repository, digest))?;
     let queued = tx.remove(&QUEUE, &(kept.due_at_ms, QueueKind::KeptEnd, digest, repository))?;
     assert!(queued.is_some(), "a kept manifest has its row in the queue");
     let mut blobs = Vec::new();

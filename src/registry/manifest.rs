@@ -2,7 +2,7 @@
 
 use super::Registry;
 use super::error::Error;
-use super::repositories;
+use super::{incomplete, repositories};
 use crate::oci::{Digest, Reference, RepositoryName};
 use crate::store::records::ManifestRecord;
 use crate::store::tables::{MANIFEST, MANIFEST_BYTES, TAG};
@@ -46,6 +46,9 @@ impl Registry {
         self.store.read(|rows| {
             let repository = repositories::find(rows, name)?.ok_or_else(unknown)?;
             let (digest, record) = resolve(rows, repository, reference)?.ok_or_else(unknown)?;
+            if incomplete::is_incomplete(rows, (repository, digest))? {
+                return Err(unknown());
+            }
             let bytes = if with_bytes {
                 let Raw(bytes) = rows
                     .get(&MANIFEST_BYTES, &(repository, digest))?

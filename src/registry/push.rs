@@ -7,7 +7,7 @@ use super::error::{Error, MissingReference};
 use super::references::{self, References};
 use super::tagging::{self, Change};
 use super::undelete::Revival;
-use super::{Registry, ids, repositories, usage};
+use super::{Registry, ids, incomplete, repositories, usage};
 use crate::oci::{
     Algorithm, Digest, Manifest, ManifestLimits, Reference, ReferrerDescriptor, RepositoryName, Tag,
 };
@@ -124,6 +124,10 @@ impl Registry {
             let Some(repository) = repositories::find(rows, name)? else { return Ok(None) };
             let keys: Vec<_> = missing.iter().map(|missing| (repository, missing.digest)).collect();
             for key in &keys {
+                // It would not help: it lacks bytes.
+                if incomplete::is_incomplete(rows, *key)? {
+                    return Ok(None);
+                }
                 // One that came back in the meantime is no obstacle.
                 if !rows.contains(&KEPT, key)? && !rows.contains(&MANIFEST, key)? {
                     return Ok(None);
@@ -171,7 +175,8 @@ impl Push {
         let repository = repositories::find_or_create(tx, &self.name, fresh, self.change.now_ms)?;
         tx.lock(repository)?;
         let present = tx.get(&MANIFEST, &(repository, self.digest))?;
-        self.check_condition(tx, repository, present.is_some())?;
+        let is_here = present.is_some() && !incomplete::is_incomplete(tx, (repository, self.digest))?;
+        self.check_condition(tx, repository, is_here)?;
         let references = References {
             name: &self.name,
             repository,

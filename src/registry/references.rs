@@ -1,12 +1,13 @@
 //! The rows of what a manifest is made of, in both directions.
 
 use super::error::{Error, MissingReference};
+use super::incomplete;
 use super::kept;
 use super::links::{self, Judge};
 use super::usage::Tally;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestReference, RepositoryName, Role};
 use crate::store::records::{ReferenceRecord, Target};
-use crate::store::tables::{KEPT, MANIFEST, PARENT, REFERENCE};
+use crate::store::tables::{INCOMPLETE, KEPT, MANIFEST, PARENT, REFERENCE};
 use crate::store::{KeyRange, MetaError, Read, RepoId, Tx};
 
 /// A reference with what answers it.
@@ -61,12 +62,17 @@ impl References<'_> {
                     Ok(target) => self.write(tx, &mut tally, reference, target)?,
                     Err(error) => return Err(error),
                 },
+                // It lacks bytes, so it is answered as if it were not there.
+                Some(Target::Manifest) if incomplete::is_incomplete(tx, (self.repository, digest))? => {
+                    missing.push(MissingReference { digest, role: reference.role });
+                }
                 Some(Target::Manifest) => {}
                 None => unreachable!("a manifest stands with a row for each of its references"),
             }
         }
         tally.write(tx)?;
         if missing.is_empty() {
+            tx.remove(&INCOMPLETE, &(self.repository, self.digest))?;
             return Ok(());
         }
         Err(Error::ReferencesMissing { repository: self.name.clone(), missing })
@@ -78,9 +84,13 @@ impl References<'_> {
         for reference in self.manifest.references() {
             let target = self.resolve_one(tx, reference)?;
             let child = (self.repository, reference.descriptor.digest);
-            // One that is deleted and kept is there: it is brought back, and does not count as lacking.
+            // One that is deleted and kept is there: it is brought back, and does not count as lacking. Nor does
+            // one that lacks bytes: it is to be pushed again.
             let may_lack = !reference.required
-                || (self.sparse && reference.role == Role::Child && !tx.contains(&KEPT, &child)?);
+                || (self.sparse
+                    && reference.role == Role::Child
+                    && !tx.contains(&KEPT, &child)?
+                    && !tx.contains(&MANIFEST, &child)?);
             if target == Target::Absent && !may_lack {
                 let digest = reference.descriptor.digest;
                 missing.push(MissingReference { digest, role: reference.role });
@@ -101,6 +111,7 @@ impl References<'_> {
         };
         if reference.role == Role::Child
             && let Some(child) = tx.get(&MANIFEST, &(self.repository, digest))?
+            && !incomplete::is_incomplete(tx, (self.repository, digest))?
         {
             return same_size(child.size, Target::Manifest);
         }

@@ -2,7 +2,7 @@
 
 use super::Registry;
 use super::error::Error;
-use super::repositories;
+use super::{incomplete, repositories};
 use crate::oci::{Digest, RepositoryName};
 use crate::store::tables::REFERRER;
 use crate::store::{KeyRange, Limit, MetaError, Read, RepoId, Snapshot};
@@ -80,7 +80,9 @@ impl Registry {
                 seen = Some(referrer);
                 budget.spend(record.descriptor.len());
                 let is_wanted = |wanted| record.artifact_type().as_deref().unwrap_or_default() == wanted;
-                if artifact_type.is_none_or(is_wanted) {
+                if artifact_type.is_none_or(is_wanted)
+                    && !incomplete::is_incomplete(rows, (repository, referrer))?
+                {
                     page_bytes += size;
                     page.descriptors.push(record.descriptor);
                 }

@@ -2,8 +2,8 @@
 
 use super::collect::{Collected, Round};
 use super::{
-    Condition, DataDir, Deleted, Error, LedgerOptions, ManifestPush, ManualClock, Registry, Restored, Store,
-    StoreOptions,
+    Condition, CopyReport, DataDir, Deleted, Error, LedgerOptions, ManifestPush, ManualClock, Placement,
+    Registry, Restored, Store, StoreOptions,
 };
 use crate::config::Config;
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
@@ -51,6 +51,20 @@ impl Scene {
 
     /// Opens the directory again, as a start does.
     pub fn start(&mut self) {
+        self.open();
+        self.registry.recover().unwrap();
+    }
+
+    /// Opens the directory again, as a start does that finds that it is not the original.
+    pub fn start_copy(&mut self, placement: Placement) -> CopyReport {
+        self.open();
+        let report = self.registry.settle_copy(placement).unwrap();
+        self.registry.recover().unwrap();
+        report
+    }
+
+    /// Opens the directory again and leaves it as it is.
+    pub fn open(&mut self) {
         drop(self.registry.0.take());
         let dir = DataDir::open(&self.data()).unwrap();
         let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
@@ -63,7 +77,6 @@ impl Scene {
         )
         .unwrap();
         let registry = Registry::new(store, Arc::clone(&self.clock) as Arc<_>, self.config.clone());
-        registry.recover().unwrap();
         self.registry.0 = Some(registry);
     }
 

@@ -5,7 +5,7 @@ use super::audit::{self, Entry};
 use super::error::Error;
 use super::kept::{self, Restored};
 use super::tagging::{self, Change};
-use super::{Registry, family, repositories};
+use super::{Registry, family, incomplete, repositories};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::store::records::{AuditAction, Cause, KeptRecord, Target};
 use crate::store::tables::{KEPT, MANIFEST, REFERENCE, TAG, TAG_HISTORY};
@@ -163,10 +163,14 @@ impl Registry {
         digest: Digest,
         revival: &mut Revival,
     ) -> Result<(), Error> {
+        let reference = Reference::Tag(tag.clone());
+        // What lacks bytes answers nobody, so no tag is taken from what does.
+        if self.store.read(|rows| Ok::<_, Error>(incomplete::is_incomplete(rows, (repository, digest))?))? {
+            return Err(Error::GoneForGood { repository: name.clone(), reference, digest });
+        }
         revival.act = revival.act.clone().on(digest);
         self.bring_back_family(name, (repository, digest), revival)?;
         let (name, named) = (name.clone(), tag.clone());
-        let reference = Reference::Tag(tag.clone());
         let change = revival.change.clone().expect("a tag is set by somebody");
         let is_told = revival.restored.tags.contains(tag);
         let told = revival.told(0, if is_told { &[] } else { std::slice::from_ref(tag) });

@@ -11,7 +11,7 @@ use super::family::{self, Sparing};
 use super::kept::Deletion;
 use super::tagging::{self, Change};
 use super::usage::{self, Tally, Usage};
-use super::{Registry, ids, kept, repositories};
+use super::{Registry, ids, incomplete, kept, repositories};
 use crate::oci::{Algorithm, Digest, ManifestKind, RepositoryName, Role, Tag};
 use crate::store::records::{AuditAction, Cause, ManifestRecord, RepositoryRecord, RepositoryState, Target};
 use crate::store::tables::{
@@ -464,6 +464,7 @@ fn copy_manifest(
     let record = ManifestRecord { untagged_since_ms: None, ..record };
     tx.put(&MANIFEST, &(fresh, digest), &record)?;
     tagging::settle_untagged(tx, (fresh, digest), record, since_ms)?;
+    incomplete::copy(tx, (source, digest), (fresh, digest))?;
     Ok(written)
 }
 

@@ -91,7 +91,13 @@ impl Store {
     }
 }
 
-fn mark(tx: &mut Tx<'_>, digest: Digest, session: SessionId, now_ms: u64) -> Result<bool, MetaError> {
+/// Marks a blob, unless it has another file by now; says whether it did.
+pub(super) fn mark(
+    tx: &mut Tx<'_>,
+    digest: Digest,
+    session: SessionId,
+    now_ms: u64,
+) -> Result<bool, MetaError> {
     let Some(blob) = tx.get(&BLOB, &digest)? else { return Ok(false) };
     if blob.session != session || blob.is_damaged() {
         return Ok(false);

@@ -4,6 +4,7 @@
 //! when its outcome is durable. What must happen outside the ledger because of a commit is queued on the
 //! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
 
+mod copy;
 mod damage;
 mod error;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use crate::meta::tables;
 pub use crate::meta::{
     KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
 };
+pub use copy::{DirectoryCheck, Lacking};
 pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
@@ -171,7 +173,7 @@ impl Store {
             return Attempt::Full(Effects::default());
         }
         #[cfg(test)]
-        if let Err(error) = self.faults.check_ledger() {
+        if let Err(error) = self.faults.count_write() {
             return Attempt::Failed(error);
         }
         let effects = Arc::new(Mutex::new(Effects::default()));

@@ -4,15 +4,15 @@ use std::fmt::Debug;
 
 use wharfinger::meta::codec::Value;
 use wharfinger::meta::records::{
-    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, KeptRecord, LeaseRecord,
-    ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord, ScrubRecord,
-    SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
+    AccessTokenRecord, AuditRecord, BlobRecord, DamagedRecord, GoneRecord, IncompleteRecord, KeptRecord,
+    LeaseRecord, ManifestRecord, PinRecord, ReferenceRecord, ReferrerRecord, RepositoryRecord, SchemaRecord,
+    ScrubRecord, SigningKeyRecord, TagChangeRecord, TagRecord, TombstoneRecord, UploadRecord, UserRecord,
 };
 
 /// The first byte chooses the kind of record.
 pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 20 {
+    match kind % 21 {
         0 => one::<SchemaRecord>(bytes),
         1 => one::<RepositoryRecord>(bytes),
         2 => one::<BlobRecord>(bytes),
@@ -32,7 +32,8 @@ pub fn check(bytes: &[u8]) {
         16 => one::<UserRecord>(bytes),
         17 => one::<AccessTokenRecord>(bytes),
         18 => one::<SigningKeyRecord>(bytes),
-        _ => one::<AuditRecord>(bytes),
+        19 => one::<AuditRecord>(bytes),
+        _ => one::<IncompleteRecord>(bytes),
     }
 }
 
@@ -114,7 +115,7 @@ pub fn samples() -> Vec<Vec<u8>> {
     ]
     .into_iter()
     .chain(accounts())
-    .chain([audit(digest).to_bytes()]);
+    .chain([audit(digest).to_bytes(), IncompleteRecord { since_ms: 1 << 40 }.to_bytes()]);
     (0..).zip(records).map(|(kind, record)| [vec![kind], record].concat()).collect()
 }
 

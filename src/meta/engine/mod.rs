@@ -86,11 +86,13 @@ pub enum TableId {
     SigningKey,
     /// Who did what.
     Audit,
+    /// Manifests that may lack bytes.
+    Incomplete,
 }
 
 impl TableId {
     /// Every table.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Schema,
         Self::Counter,
         Self::RepositoryByName,
@@ -124,6 +126,7 @@ impl TableId {
         Self::AccessToken,
         Self::SigningKey,
         Self::Audit,
+        Self::Incomplete,
     ];
 
     /// The table's stable name.
@@ -163,6 +166,7 @@ impl TableId {
             Self::AccessToken => "access_token",
             Self::SigningKey => "signing_key",
             Self::Audit => "audit",
+            Self::Incomplete => "incomplete",
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Check, PAGE, VerifyReport, Violation, scan, walk};
 use crate::oci::{Algorithm, Digest};
 use crate::registry::damage::{self, Good, Hashing};
 use crate::registry::error::Error;
-use crate::registry::links;
+use crate::registry::{incomplete, links};
 use crate::store::records::BlobRecord;
 use crate::store::tables::{BLOB, DAMAGED, QUEUE, TOMBSTONE};
 use crate::store::{
@@ -128,6 +128,8 @@ fn judge(check: &mut Check<'_>, digest: Digest, blob: &BlobRecord) -> Result<(),
     }
     match damage {
         None if present.is_damaged() && may_be_back && check.checks.deep => mended(check, digest, &present),
+        // No manifest is served that needs it.
+        _ if check.look(|rows| Ok(incomplete::hides(rows, digest, &present)?))? => Ok(()),
         _ if present.is_damaged() => {
             let words = format!(
                 "blob {digest} of {} bytes was found damaged and counts as not there; it heals when it is \

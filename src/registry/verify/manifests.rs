@@ -5,8 +5,8 @@ use crate::oci::{Digest, Manifest, ManifestLimits, ManifestReference, Role};
 use crate::registry::error::Error;
 use crate::store::records::{ManifestRecord, RepositoryRecord, RepositoryState, Target};
 use crate::store::tables::{
-    BLOB, BLOB_USER, CATALOG, KEPT, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER, REPOSITORY, TAG,
-    TAG_OF,
+    BLOB, BLOB_USER, CATALOG, INCOMPLETE, KEPT, MANIFEST, MANIFEST_BYTES, PARENT, REFERENCE, REFERRER,
+    REPOSITORY, TAG, TAG_OF,
 };
 use crate::store::{KeyRange, Raw, Read, RepoId, Snapshot};
 
@@ -28,6 +28,11 @@ pub fn check(check: &mut Check<'_>) {
         let record = rows.get(&TAG, &(repository, tag.clone()))?;
         let both = record.is_some_and(|record| record.digest == digest);
         report.expect(both, "I4", || format!("{digest} is listed with tag {tag}, which is not its"));
+        Ok(())
+    });
+    scan(check, &INCOMPLETE, PAGE, |rows, report, key, _| {
+        let there = rows.contains(&MANIFEST, &key)? || rows.contains(&KEPT, &key)?;
+        report.expect(there, "I3", || format!("manifest {} is said to lack bytes and has no row", key.1));
         Ok(())
     });
     scan(check, &MANIFEST_BYTES, PAGE, |rows, report, (repository, digest), _| {
