@@ -83,9 +83,27 @@ impl Builder {
 
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
+        let mut server = self.prepare();
+        server.launch();
+        server
+    }
+
+    /// As `start`, on a directory that may be refused: then what the ended server said.
+    pub fn attempt(self) -> Result<Server, Finished> {
+        let mut server = self.prepare();
+        match server.try_launch() {
+            Ok(()) => Ok(server),
+            Err(refusal) => {
+                server.into_dirty();
+                Err(refusal)
+            }
+        }
+    }
+
+    fn prepare(self) -> Server {
         let home = tempfile::tempdir().expect("a temporary directory");
         let data = self.data.unwrap_or_else(|| home.path().join("data"));
-        let mut server = Server {
+        Server {
             home,
             data,
             arguments: self.arguments,
@@ -96,9 +114,7 @@ impl Builder {
             checked_at_end: true,
             canaries_before: self.canaries_before,
             said_before: String::new(),
-        };
-        server.launch();
-        server
+        }
     }
 }
 
@@ -199,6 +215,12 @@ impl Server {
         self.launch();
     }
 
+    /// Starts a server that has ended again, on a directory that may be refused: then what it said.
+    pub fn try_restart(&mut self) -> Result<(), Finished> {
+        assert!(self.running.is_none(), "it has ended");
+        self.try_launch()
+    }
+
     /// Arguments of `serve` for the next start, in place of those before.
     pub fn set_args(&mut self, arguments: &[&str]) {
         self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -248,6 +270,16 @@ impl Server {
     }
 
     fn launch(&mut self) {
+        if let Err(Finished { stdout, .. }) = self.try_launch() {
+            let tail = self.log_tail();
+            panic!("the server did not say where it listens; output: {stdout:?}; {tail}");
+        }
+    }
+
+    /// Starts it and waits until it listens. One that ends before, or that is silent for too long and is
+    /// killed for it, leaves its exit code and what it said.
+    fn try_launch(&mut self) -> Result<(), Finished> {
+        let logged_before = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
         let home = self.home.path();
         let program = self.file_max_bytes.map(|bytes| process::limited_program(home, bytes));
@@ -265,11 +297,13 @@ impl Server {
         let output = drain(child.stdout.take().expect("its output is a pipe"));
         let Some(address) = await_address(&mut child, &output, self.listen) else {
             child.kill().ok();
-            child.wait().ok();
-            let said = output.lock().expect("no reader panics").clone();
-            panic!("the server did not say where it listens; output: {said:?}; {}", self.log_tail());
+            let status = child.wait().expect("the ended process is collected");
+            let stdout = output.lock().expect("no reader panics").clone();
+            let stderr = self.log().get(logged_before..).unwrap_or_default().to_owned();
+            return Err(Finished { code: status.code(), stdout, stderr });
         };
         self.running = Some(Running { child, address, output });
+        Ok(())
     }
 
     fn log_tail(&self) -> String {
