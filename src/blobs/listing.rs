@@ -63,6 +63,23 @@ fn strangers_of(directory: &Path, known: impl Fn(&str) -> bool) -> io::Result<Ve
     Ok(strangers)
 }
 
+/// The files below `blobs` of one algorithm and first byte. The error names a file that is none of ours.
+pub(super) fn blob_files(
+    blobs: &Path,
+    algorithm: Algorithm,
+    prefix: u8,
+) -> io::Result<Vec<Result<(Location, u64), PathBuf>>> {
+    let mut files = Vec::new();
+    for entry in listed(&blobs.join(algorithm.as_str()).join(format!("{prefix:02x}")))? {
+        let entry = entry?;
+        let Some(size) = size_of(&entry)? else { continue };
+        let name = entry.file_name();
+        let location = name.to_str().and_then(|name| Location::parse(algorithm.as_str(), name));
+        files.push(location.map(|location| (location, size)).ok_or_else(|| entry.path()));
+    }
+    Ok(files)
+}
+
 impl DataDir {
     /// Lists uploads/, but for what the next start takes away.
     pub fn list_uploads(&self) -> io::Result<Vec<UploadEntry>> {
@@ -86,16 +103,7 @@ impl DataDir {
         algorithm: Algorithm,
         prefix: u8,
     ) -> io::Result<Vec<Result<(Location, u64), PathBuf>>> {
-        let directory = self.blobs().join(algorithm.as_str()).join(format!("{prefix:02x}"));
-        let mut files = Vec::new();
-        for entry in listed(&directory)? {
-            let entry = entry?;
-            let Some(size) = size_of(&entry)? else { continue };
-            let name = entry.file_name();
-            let location = name.to_str().and_then(|name| Location::parse(algorithm.as_str(), name));
-            files.push(location.map(|location| (location, size)).ok_or_else(|| entry.path()));
-        }
-        Ok(files)
+        blob_files(&self.blobs(), algorithm, prefix)
     }
 
     /// What stands in blobs/ above the directories of [`Self::list_blobs`] and is none of ours.

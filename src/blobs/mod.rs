@@ -6,6 +6,7 @@
 
 use crate::disk::synced;
 
+mod backup;
 mod damage;
 mod data_dir;
 mod listing;
@@ -20,6 +21,7 @@ mod socket;
 mod staging;
 
 pub use crate::disk::{is_fatal, is_full};
+pub use backup::{BackupDir, BackupRefusal, Goods, LedgerCopyDir, RestoreDir, Taken, TarBackup, restore_tar};
 pub use damage::Damage;
 pub use data_dir::{DataDir, OpenDirError};
 pub use listing::UploadEntry;

@@ -4,6 +4,7 @@
 //! when its outcome is durable. What must happen outside the ledger because of a commit is queued on the
 //! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
 
+mod copy;
 mod damage;
 mod error;
 #[cfg(test)]
@@ -13,16 +14,18 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Readers, Room, Staging,
-    UploadEntry, connect_control,
+    BackupDir, BackupRefusal, BlobFile, Damage, DataDir, Goods, Location, OpenDirError, ProcessUse,
+    Published, Readers, RestoreDir, Room, Staging, Taken, TarBackup, UploadEntry, connect_control,
+    restore_tar,
 };
 pub use crate::meta::codec::{Raw, Value};
-pub use crate::meta::engine::Commits;
+pub use crate::meta::engine::{Commits, CopiedLedger};
 pub use crate::meta::key::Key;
 pub use crate::meta::tables;
 pub use crate::meta::{
     KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
 };
+pub use copy::{FilesHeld, LedgerCopy};
 pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
@@ -57,6 +60,8 @@ pub struct Store {
     on_failure: OnFailure,
     /// Held while damaged files are set aside: a row that one of two read would move what came after it.
     setting_aside: Mutex<()>,
+    /// How many want that no collected file is unlinked. Held while some are.
+    files_held: Mutex<usize>,
     /// What a test says is lacking.
     #[cfg(test)]
     pub faults: faults::Faults,
@@ -97,6 +102,7 @@ impl Store {
             dir: Arc::new(dir),
             on_failure,
             setting_aside: Mutex::new(()),
+            files_held: Mutex::new(0),
             #[cfg(test)]
             faults: faults::Faults::default(),
         }

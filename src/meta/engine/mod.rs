@@ -15,6 +15,7 @@ mod contract;
 pub use commits::Commits;
 
 use std::fmt;
+use std::path::Path;
 
 /// The tables by number. Numbers and names are on disk: they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -312,6 +313,20 @@ pub trait Engine: Send + Sync {
 
     /// What is known of its commits.
     fn commits(&self) -> &Commits;
+
+    /// Writes into an empty directory what a ledger as of now can be rebuilt from. Durable on return.
+    fn copy_to(&self, directory: &Path) -> Result<CopiedLedger, EngineError>;
+}
+
+/// A copy of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopiedLedger {
+    /// The last commit that is in it.
+    pub sequence: u64,
+    /// When it was made, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// How many bytes it takes.
+    pub bytes: u64,
 }
 
 /// A failure of the engine, not of a request.

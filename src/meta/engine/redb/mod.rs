@@ -9,22 +9,31 @@
 //! on ([`ledger`] says how it is known which writes they were). After any other failure of redb nothing more
 //! is written: what is on disk decides at the next start.
 
+mod copy;
 mod group;
 mod ledger;
 mod snapshot;
 mod storage;
 mod writer;
 
-use super::{Commits, Engine, EngineError, Job, OpenCause, OpenError, ReadRows, TableId, WriteError};
+use super::{
+    Commits, CopiedLedger, Engine, EngineError, Job, OpenCause, OpenError, ReadRows, TableId, WriteError,
+};
 use ::redb::backends::FileBackend;
 use ::redb::{StorageBackend, TableDefinition};
 use ledger::Ledger;
 use std::any::Any;
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What is called when the ledger can take no more writes; it ends the process where there is one to end.
 pub type OnFailure = Box<dyn Fn(&str) + Send>;
+
+/// The name of a copy of the ledger.
+const LEDGER: &str = "ledger.redb";
 
 /// The redb engine: a ledger and the thread that writes to it.
 pub struct RedbEngine {
@@ -94,6 +103,27 @@ impl Engine for RedbEngine {
 
     fn commits(&self) -> &Commits {
         &self.commits
+    }
+
+    fn copy_to(&self, directory: &Path) -> Result<CopiedLedger, EngineError> {
+        let io = |error: std::io::Error| EngineError::Storage(error.to_string());
+        let sequence = self.ledger.last_group();
+        let rows = self.snapshot()?;
+        let at_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(directory.join(LEDGER))
+            .map_err(io)?;
+        let written = file.try_clone().map_err(io)?;
+        let storage = FileBackend::new(file).map_err(|error| EngineError::Storage(error.to_string()))?;
+        copy::copy(&*rows, storage)?;
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+        let bytes = written.metadata().map_err(io)?.len();
+        let at_ms = u64::try_from(at_ms).unwrap_or(u64::MAX);
+        Ok(CopiedLedger { sequence, at_ms, bytes })
     }
 }
 
