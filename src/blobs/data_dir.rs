@@ -1,6 +1,6 @@
 //! The data directory: its layout, its lock, and what is refused about it before anything is read.
 
-use super::{Location, Readers, is_full, lock, root};
+use super::{Location, Readers, backup, is_full, lock, root};
 use crate::disk::{Disk, DiskFile, How, Kind, Mode, RealDisk, SharedDisk, remove_if_there, stat_if_there};
 use crate::oci::{Algorithm, SessionId};
 use std::io::{self, ErrorKind};
@@ -77,6 +77,12 @@ pub enum OpenDirError {
     /// Something else stands where a directory of ours belongs.
     #[error("{0} is not a directory, and one of the registry's belongs there: move it away")]
     NotADirectory(PathBuf),
+    /// What was to be written there did not get to its end.
+    #[error(
+        "a backup or restore to {0} was cut off, and there is nothing whole in it: run the backup again, or \
+         remove the directory and restore again"
+    )]
+    CutOff(PathBuf),
     /// uploads/ and blobs/ cannot share files by hard links.
     #[error(
         "{uploads} and {blobs} are on different file systems or mounts; a finished upload is linked from one \
@@ -110,6 +116,7 @@ impl DataDir {
     /// The same for these readers, whoever may read what is there so far.
     pub fn open_for(root: &Path, readers: Readers) -> Result<Self, OpenDirError> {
         let dir = Self::open_with(root, |_| readers)?;
+        backup::unmark(root).map_err(|source| io_refusal(root, source))?;
         dir.settle_readers()?;
         Ok(dir)
     }
@@ -118,6 +125,8 @@ impl DataDir {
         root::make(&RealDisk, root)?;
         root::refuse_foreign(&RealDisk, root)?;
         let lock = lock::take(root)?;
+        backup::settle(root)?;
+        backup::remove_ledger_copies(root).map_err(|source| io_refusal(root, source))?;
         let dir = Self::locked(root, readers(root), lock);
         dir.make_layout()?;
         dir.check_links()?;

@@ -4,6 +4,7 @@
 //! [`Sealed`] (synced and named after its digest in uploads/) and then [`Published`] (linked under blobs/).
 //! Only a published file can be named by a row. Every step syncs what the next one rests on.
 
+mod backup;
 mod damage;
 mod data_dir;
 mod listing;
@@ -18,6 +19,7 @@ mod socket;
 mod staging;
 
 pub use crate::disk::{is_fatal, is_full};
+pub use backup::{BackupDir, BackupRefusal, Goods, LedgerCopyDir, RestoreDir, Taken, TarBackup, restore_tar};
 pub use damage::Damage;
 pub use data_dir::{DataDir, OpenDirError};
 pub use listing::UploadEntry;

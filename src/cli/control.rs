@@ -24,6 +24,8 @@ const ANSWER_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const AT_ONCE: usize = 8;
 /// How often it is said how far a check has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a server that keeps a point looks whether it is to end.
+const HANG_UP_INTERVAL: Duration = Duration::from_millis(200);
 /// How long nobody is waited for after a connection could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long the end waits for commands that it broke off.
@@ -41,6 +43,8 @@ pub enum Request {
     Explain(String),
     /// Do something to the repositories.
     Do(Action),
+    /// Make a point for a backup that goes there, and keep it until this connection ends.
+    Backup(String),
     /// Check every invariant. `deep`: read the files, too, and write down which are damaged.
     Verify {
         /// Whether every file is read.
@@ -83,6 +87,8 @@ pub fn answer(registry: &Registry, request: &Request) -> Answer {
         Request::Verify { deep } => {
             return verify(registry, *deep, &mut |_| ControlFlow::Continue(()));
         }
+        // A point does not outlive the answer, so it is made where somebody stays: in `serve_backup`.
+        Request::Backup(_) => return Answer::Failed("a backup needs a connection that stays".to_owned()),
     };
     outcome.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
@@ -193,6 +199,7 @@ fn serve_one(registry: &Registry, stream: &UnixStream) -> io::Result<()> {
     stream.set_write_timeout(Some(LINE_TIMEOUT))?;
     let answer = match serde_json::from_str(&line_of(&mut BufReader::new(stream), REQUEST_MAX_BYTES)?) {
         Ok(Request::Verify { deep }) => serve_verify(registry, deep, stream)?,
+        Ok(Request::Backup(to)) => return serve_backup(registry, &to, stream),
         Ok(request) => answer(registry, &request),
         Err(error) => Answer::Failed(format!("the request cannot be read: {error}")),
     };
@@ -214,6 +221,24 @@ fn serve_verify(registry: &Registry, deep: bool, stream: &UnixStream) -> io::Res
     broken.map(|()| answer)
 }
 
+/// Makes a point and keeps it until the command hangs up, in whatever way it ends, or the server does.
+fn serve_backup(registry: &Registry, to: &str, mut stream: &UnixStream) -> io::Result<()> {
+    let point = match registry.begin_backup(actions::WHO, to) {
+        Ok(point) => point,
+        Err(error) => return send(stream, &Answer::Failed(error.to_string())),
+    };
+    send(stream, &Answer::Report(serde_json::to_value(point.place())?))?;
+    stream.set_read_timeout(Some(HANG_UP_INTERVAL))?;
+    let is_there = |error: &io::Error| {
+        matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+    };
+    // It has nothing more to say, so whatever comes is its end.
+    while !registry.is_stopping() && stream.read(&mut [0]).is_err_and(|error| is_there(&error)) {}
+    log::info!("the command that made the backup has ended ({to})");
+    drop(point);
+    Ok(())
+}
+
 fn send(mut stream: &UnixStream, line: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_string(line)?;
     line.push('\n');
@@ -229,8 +254,28 @@ pub fn ask(root: &Path, request: &Request) -> io::Result<Option<Answer>> {
 pub fn ask_and_watch(
     root: &Path,
     request: &Request,
-    mut show: impl FnMut(&Progress),
+    show: impl FnMut(&Progress),
 ) -> io::Result<Option<Answer>> {
+    Ok(ask_and_stay(root, request, show)?.map(|(answer, _)| answer))
+}
+
+/// A connection to a server that keeps something for as long as it lasts.
+pub struct Kept(UnixStream);
+
+impl Kept {
+    /// Whether the server is still there.
+    pub fn is_held(&self) -> bool {
+        let is_silent = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
+        self.0.set_nonblocking(true).is_ok() && (&self.0).read(&mut [0]).is_err_and(is_silent)
+    }
+}
+
+/// As [`ask_and_watch`], and stays connected.
+pub fn ask_and_stay(
+    root: &Path,
+    request: &Request,
+    mut show: impl FnMut(&Progress),
+) -> io::Result<Option<(Answer, Kept)>> {
     // No socket, or one that a server left behind or a copy brought along, is no server. Where it cannot be
     // connected to for another reason, opening the directory meets that, too, and says what to do.
     let Ok(Some(stream)) = connect_control(root) else { return Ok(None) };
@@ -244,7 +289,11 @@ pub fn ask_and_watch(
         let line = line_of(&mut lines, ANSWER_MAX_BYTES)?;
         match serde_json::from_str(&line) {
             Ok(Notice::Progress(progress)) => show(&progress),
-            Err(_) => return Ok(Some(serde_json::from_str(&line)?)),
+            Err(_) => {
+                let answer = serde_json::from_str(&line)?;
+                drop(lines);
+                return Ok(Some((answer, Kept(stream))));
+            }
         }
     }
 }

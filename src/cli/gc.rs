@@ -82,6 +82,9 @@ fn show_collected(collected: &Collected, json: bool) {
         collected.leases,
         collected.files
     );
+    if collected.files_held {
+        say!("files that a running backup needs may be among them: they are unlinked when it has ended");
+    }
     if collected.ruled > 0 {
         say!("then the rules deleted {} manifests, which `undelete` can bring back", collected.ruled);
     }

@@ -12,6 +12,7 @@ mod accounts;
 mod actions;
 mod audit;
 mod background;
+mod backup;
 mod config;
 mod control;
 mod gc;
@@ -21,9 +22,11 @@ mod logging;
 mod open_files;
 mod pin;
 mod policy;
+mod progress;
 mod prompt;
 mod reload;
 mod repo;
+mod restore;
 mod serve;
 mod tag;
 mod text;
@@ -61,6 +64,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a registry, running or stopped: every invariant of ledger and files
     Verify(verify::Arguments),
+    /// Copy a registry, running or stopped, to a directory or a tar stream
+    Backup(backup::Arguments),
+    /// Make a data directory of a backup
+    Restore(restore::Arguments),
     /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
     Gc(gc::Arguments),
     /// Bring back what was deleted
@@ -119,6 +126,8 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Gc(arguments) => gc::run(&arguments),
         Command::Undelete(arguments) => undelete::run(&arguments),
         Command::Tag(arguments) => tag::run(&arguments),

@@ -1,18 +1,14 @@
 //! `wharfinger verify`.
 
 use super::control::{self, Answer, Request};
+use super::progress::Display;
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
 use crate::registry::{Checks, Progress, Registry, SystemClock, VerifyReport};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How often the terminal is told how far the check has come.
-const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -29,7 +25,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let mut display = Display::new();
+    let mut display = Display::new("verify");
     let checked =
         config::load(&inputs).and_then(|config| check(&config, arguments.deep, |now| display.show(now)));
     display.clear();
@@ -85,7 +81,8 @@ fn settle(config: &Config, report: &VerifyReport) -> Result<(), String> {
     registry.settle(report).map_err(|error| error.to_string())
 }
 
-fn print(report: &Value, violations: &[Value]) {
+/// Shows a report to people.
+pub fn print(report: &Value, violations: &[Value]) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(found) = report["copy"].as_str() {
         say!("a start would say: {found}");
@@ -111,58 +108,4 @@ fn print(report: &Value, violations: &[Value]) {
         report["uploads"],
         violations.len()
     );
-}
-
-/// One line of a terminal that says how far the check has come.
-struct Display {
-    is_terminal: bool,
-    shown: Option<Instant>,
-}
-
-impl Display {
-    fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), shown: None }
-    }
-
-    fn show(&mut self, progress: &Progress) {
-        if !self.is_terminal || self.shown.is_some_and(|shown| shown.elapsed() < SHOW_INTERVAL) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        Self::write(&format!("\r\x1b[K{}", line(progress)));
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            Self::write("\r\x1b[K");
-        }
-    }
-
-    fn write(text: &str) {
-        let mut out = std::io::stderr().lock();
-        // Who does not look at it still gets the answer.
-        drop(out.write_all(text.as_bytes()));
-        drop(out.flush());
-    }
-}
-
-fn line(progress: &Progress) -> String {
-    const MIB: u64 = 1024 * 1024;
-    let Progress { files, of_files, bytes, of_bytes } = *progress;
-    if of_files == 0 {
-        return "verify: the ledger's rows".to_owned();
-    }
-    format!("verify: {files} of {of_files} files, {} of {} MiB", bytes / MIB, of_bytes / MIB)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_said_in_words() {
-        assert_eq!(line(&Progress::default()), "verify: the ledger's rows");
-        let progress = Progress { files: 1, of_files: 3, bytes: 7 << 20, of_bytes: 9 << 20 };
-        assert_eq!(line(&progress), "verify: 1 of 3 files, 7 of 9 MiB");
-    }
 }

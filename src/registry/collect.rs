@@ -15,6 +15,7 @@ use crate::store::records::{Cause, Loss, TombstoneRecord};
 use crate::store::tables::{BLOB, KEPT, LEASE, QUEUE, REPOSITORY, TOMBSTONE, UPLOAD_OF};
 use crate::store::{DAMAGED_BLOBS, KeyRange, QueueKind, Read, RepoId, STORED_BYTES, Tx};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
 
 /// How many rows of the queue are read at once.
 const PAGE_ROWS: usize = 256;
@@ -45,6 +46,9 @@ pub struct Collected {
     pub ruled: u64,
     /// Whether the round ended before the queue did.
     pub unfinished: bool,
+    /// Whether a backup that is being made keeps the files. They are unlinked after it.
+    #[serde(default)]
+    pub files_held: bool,
 }
 
 /// How far a round of collecting goes.
@@ -132,12 +136,18 @@ impl Registry {
         }
     }
 
-    /// Collects all that may go at once: ends the wait of deleted manifests and unlinks every file. Leases,
+    /// Collects all that may go at once: ends the wait of deleted manifests and unlinks every file, unless a
+    /// backup keeps the files: a backup of hours is not waited for, and they go when it ends. Leases,
     /// pins and references keep what they keep. Then the rules of the repositories are looked at; what they
     /// take is kept as long as what people delete.
     pub fn collect_now(&self) -> Result<Collected, Error> {
         let mut collected = self.collect(Round { ends_keeping: true, steps: u64::MAX })?;
         collected.files = self.sweep()? as u64;
+        collected.files_held = self.store.holds_files();
+        if collected.files_held {
+            // The next round after it does what this one could not.
+            self.unlinked_at_ms.store(0, Ordering::Relaxed);
+        }
         (collected.ruled, _) = self.enforce_rules(u64::MAX)?;
         log::info!("collected at once, for a command: {collected:?}");
         Ok(collected)

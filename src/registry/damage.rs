@@ -175,7 +175,9 @@ impl Registry {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    /// Whether long work is to end, since the server does.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }
 

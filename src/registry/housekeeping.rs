@@ -96,7 +96,8 @@ impl Registry {
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.
     fn unlink_if_due(&self, wait_ms: u64) -> Result<usize, Error> {
         let now_ms = self.clock.now_ms();
-        if now_ms.saturating_sub(self.unlinked_at_ms.load(Ordering::Relaxed)) < wait_ms {
+        let waits = now_ms.saturating_sub(self.unlinked_at_ms.load(Ordering::Relaxed)) < wait_ms;
+        if waits || self.store.holds_files() {
             return Ok(0);
         }
         let files = self.sweep()?;
@@ -128,7 +129,11 @@ impl Registry {
     /// only as much as it takes. Where collecting pauses, only what is collected already is unlinked.
     fn make_room(&self) -> Result<usize, Error> {
         let mut files = 0;
-        while !self.is_stopping() && matches!(self.expect_room(0), Err(Error::NoRoom { .. })) {
+        // While a backup keeps the files, ending the wait of what is deleted would cost that and free nothing.
+        while !self.is_stopping()
+            && !self.store.holds_files()
+            && matches!(self.expect_room(0), Err(Error::NoRoom { .. }))
+        {
             // Before anything is collected: that takes room, and there may be none at all.
             let unlinked = unless_full(self.sweep())?;
             files += unlinked;

@@ -6,6 +6,7 @@
 mod accounts;
 mod actor;
 mod audit;
+mod backup;
 mod blob;
 mod clock;
 mod collect;
@@ -51,12 +52,13 @@ mod whole;
 
 pub use crate::store::records::{AuditAction, AuditRecord};
 pub use crate::store::{
-    Damage, DataDir, LedgerOptions, OnFailure, OpenDirError, OpenError, Readers, Recovery, Store, StoreError,
-    StoreOptions, connect_control,
+    BackupDir, BackupRefusal, Damage, DataDir, LedgerOptions, OnFailure, OpenDirError, OpenError, Readers,
+    Recovery, RestoreDir, Store, StoreError, StoreOptions, connect_control, restore_tar,
 };
 pub use accounts::{AccountError, Book, NewToken, SigningKey, Token, TokenEntry, User, UserEntry};
 pub use actor::Actor;
 pub use audit::{Act, AuditFilter, AuditPage, AuditPlace, AuditPlaceError};
+pub use backup::{BackupError, BackupReport, Point, PointPlace, PointSource, back_up, back_up_to_tar};
 pub use blob::{CheckedBlob, OpenBlob};
 pub use clock::{Clock, ManualClock, SystemClock, rfc3339};
 pub use collect::{Collected, Round};

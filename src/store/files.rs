@@ -101,10 +101,15 @@ impl Store {
 
     /// Unlinks the files of all tombstones and then drops the rows; says how many. A row goes only after the
     /// unlinking is durable: a file that came back after a power cut would belong to nobody. Before each page
-    /// of them it asks whether to go on.
+    /// of them it asks whether to go on. While [`Store::hold_files`] holds them, none goes.
     pub fn sweep_tombstones(&self, goes_on: impl Fn() -> bool) -> Result<usize, StoreError> {
         let mut swept = 0;
         while goes_on() {
+            // Whoever makes a backup needs the files of rows that went since it began.
+            let held = self.files_held();
+            if *held > 0 {
+                break;
+            }
             let page = self.snapshot()?.page(&TOMBSTONE, &KeyRange::all(), SWEEP_PAGE_ROWS)?;
             let keys: Vec<_> = page.into_iter().map(|(key, _)| key).collect();
             if keys.is_empty() {
@@ -118,6 +123,7 @@ impl Store {
                 self.dir.sync_unlinked(locations.iter())
             };
             unlink().map_err(|error| self.disk_error(error))?;
+            drop(held);
             self.write(move |tx| {
                 for key in &keys {
                     tx.remove(&TOMBSTONE, key)?;

@@ -4,6 +4,7 @@
 //! when its outcome is durable. What must happen outside the ledger because of a commit is queued on the
 //! transaction and runs afterwards, on the caller's thread. [`files`] has the acts that touch both.
 
+mod backup;
 mod copy;
 mod damage;
 mod error;
@@ -14,8 +15,9 @@ mod recover;
 mod rows;
 
 pub use crate::blobs::{
-    BlobFile, Damage, DataDir, Location, OpenDirError, ProcessUse, Published, Readers, Room, Staging,
-    UploadEntry, connect_control,
+    BackupDir, BackupRefusal, BlobFile, Damage, DataDir, Goods, Location, OpenDirError, ProcessUse,
+    Published, Readers, RestoreDir, Room, Staging, Taken, TarBackup, UploadEntry, connect_control,
+    restore_tar,
 };
 pub use crate::meta::codec::{Raw, Value};
 pub use crate::meta::engine::redb::LedgerOptions;
@@ -25,6 +27,7 @@ pub use crate::meta::tables;
 pub use crate::meta::{
     KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
 };
+pub use backup::{FilesHeld, LedgerCopy};
 pub use copy::{DirectoryCheck, Lacking};
 pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
@@ -36,7 +39,6 @@ use crate::blobs;
 use crate::meta::engine::redb::{Place, RedbEngine};
 use crate::meta::engine::{Engine, Verdict, WriteError};
 use crate::meta::tx::{Effect, Effects};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// How often a state is tried to be read while the ledger, on a full disk, is opened again and again.
@@ -61,6 +63,8 @@ pub struct Store {
     on_failure: OnFailure,
     /// Held while damaged files are set aside: a row that one of two read would move what came after it.
     setting_aside: Mutex<()>,
+    /// How many want that no collected file is unlinked. Held while some are.
+    files_held: Mutex<usize>,
     /// What a test says is lacking.
     #[cfg(test)]
     pub faults: faults::Faults,
@@ -104,17 +108,13 @@ impl Store {
         Ok(self.engine.settle().map_err(MetaError::from)?)
     }
 
-    /// Writes into an empty directory what a ledger as of now can be opened from, durably.
-    pub fn copy_ledger(&self, directory: &Path) -> Result<CopiedLedger, StoreError> {
-        Ok(self.engine.copy_to(directory).map_err(MetaError::from)?)
-    }
-
     fn new(engine: Box<dyn Engine>, dir: DataDir, on_failure: OnFailure) -> Self {
         Self {
             engine,
             dir: Arc::new(dir),
             on_failure,
             setting_aside: Mutex::new(()),
+            files_held: Mutex::new(0),
             #[cfg(test)]
             faults: faults::Faults::default(),
         }

@@ -66,6 +66,8 @@ actions! {
     RepositoryCopy = 32, "repo.copy";
     /// The wait of what is deleted was ended by hand.
     CollectNow = 40, "gc.now";
+    /// A backup was begun.
+    Backup = 41, "backup";
     /// A user was added.
     UserAdd = 50, "user.add";
     /// A user got another password.
