@@ -129,7 +129,7 @@ impl Registry {
     /// only as much as it takes. Where collecting pauses, only what is collected already is unlinked.
     fn make_room(&self) -> Result<usize, Error> {
         let mut files = 0;
-        // While a backup keeps the files, ending the wait of what is deleted would cost that and free nothing.
+        // While a backup keeps the files, ending the wait of what is deleted would free nothing.
         while !self.is_stopping()
             && !self.store.holds_files()
             && matches!(self.expect_room(0), Err(Error::NoRoom { .. }))

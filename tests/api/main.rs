@@ -7,6 +7,7 @@ mod support;
 mod accounts;
 mod advisories;
 mod audit;
+mod backup;
 mod blob_ranges;
 mod blobs;
 mod collecting;

@@ -137,6 +137,9 @@ impl BackupDir {
     /// Refuses what [`Self::open`] refuses of the place, and makes nothing; says whether there is a backup.
     pub fn check(path: &Path, data: &Path) -> Result<bool, BackupRefusal> {
         expect_outside(path, data)?;
+        if path.exists() && !path.is_dir() {
+            return Err(OpenDirError::File(path.to_path_buf()).into());
+        }
         let is_backup = is_file(&path.join(MARKER)).map_err(|source| refusal(path, source))?;
         if !is_backup
             && path.is_dir()
@@ -149,7 +152,7 @@ impl BackupDir {
 
     fn begin(&self, is_backup: bool) -> io::Result<()> {
         if !is_backup {
-            self.write_marker("a backup of a Wharfinger registry that did not get to its end yet\n")?;
+            write_marker(&self.root, "a backup of a Wharfinger registry that did not get to its end yet\n")?;
         }
         go_back(&self.root)?;
         remove_directory(&self.root.join(NEXT_LEDGER))?;
@@ -169,16 +172,6 @@ impl BackupDir {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    fn write_marker(&self, words: &str) -> io::Result<()> {
-        let (path, next) = (self.root.join(MARKER), self.root.join("BACKUP.next"));
-        remove_if_there(&next)?;
-        let mut file = options().create_new(true).open(&next)?;
-        file.write_all(words.as_bytes())?;
-        synced(file.sync_all())?;
-        fs::rename(&next, &path)?;
-        sync_directory(&self.root)
     }
 
     /// Copies the ledger of the next point, which nobody reads before [`Self::publish`].
@@ -261,7 +254,7 @@ impl BackupDir {
             fs::rename(at(NEXT_LEDGER), at(LEDGER))?;
         }
         sync_directory(&self.root)?;
-        self.write_marker(words)?;
+        write_marker(&self.root, words)?;
         remove_directory(&at(NEXT_LEDGER))?;
         remove_directory(&at(OLD_LEDGER))
     }
@@ -285,6 +278,17 @@ impl BackupDir {
         }
         Ok(removed)
     }
+}
+
+/// Says of a directory that it is a backup, and of what.
+fn write_marker(root: &Path, words: &str) -> io::Result<()> {
+    let (path, next) = (root.join(MARKER), root.join("BACKUP.next"));
+    remove_if_there(&next)?;
+    let mut file = options().create_new(true).open(&next)?;
+    file.write_all(words.as_bytes())?;
+    synced(file.sync_all())?;
+    fs::rename(&next, &path)?;
+    sync_directory(root)
 }
 
 /// Where a start finds a backup that was cut off between two steps, or a restore: goes back to the last
@@ -344,6 +348,12 @@ impl Drop for LedgerCopyDir {
 }
 
 impl super::DataDir {
+    /// Whether it is a backup, or was restored from one, and was not served since. Such a directory has no
+    /// uploads: those that were open then are over.
+    pub fn is_backup(&self) -> io::Result<bool> {
+        is_file(&self.root().join(MARKER))
+    }
+
     /// Makes a directory for a copy of the ledger.
     pub fn make_ledger_copy_directory(&self, number: u64) -> io::Result<LedgerCopyDir> {
         let copy = LedgerCopyDir(self.root().join(format!("{LEDGER_COPY}{number:016x}")));

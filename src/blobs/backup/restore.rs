@@ -8,7 +8,7 @@ use super::files::{blob_files, create, options, sync_directory};
 use super::goods::{clone_or_copy, copy_bytes};
 use super::{
     BackupRefusal, LEDGER, MARKER, NEXT_LEDGER, OLD_LEDGER, copy_directory, first_entry, is_directory,
-    make_directory, refusal,
+    make_directory, refusal, write_marker,
 };
 use crate::blobs::{Location, lock, root};
 use crate::disk::{RealDisk, synced};
@@ -103,6 +103,7 @@ impl RestoreDir {
     fn end(&mut self) -> io::Result<()> {
         self.unsynced.iter().try_for_each(|directory| sync_directory(directory))?;
         sync_directory(&self.root.join(NEXT_LEDGER))?;
+        write_marker(&self.root, "restored from a backup, and not served yet\n")?;
         fs::rename(self.root.join(NEXT_LEDGER), self.root.join(LEDGER))?;
         sync_directory(&self.root)
     }

@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 
 pub fn check(check: &mut Check<'_>) {
     check_counts(check);
+    match check.registry.store.dir().is_backup() {
+        // It has none of their files, and its start ends them.
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(error) => check.report.absorb("whether this is a backup", Err(StoreError::from(error).into())),
+    }
     walk(check, &UPLOAD, |check, session, upload| {
         let outcome = check_upload(check, session, upload.offset);
         check.report.absorb(&format!("upload {session}"), outcome);
