@@ -14,6 +14,7 @@
 //!   moved to damaged/, or debris of an upload that the start finds by its name in uploads/.
 //! - I3: a visible manifest implies that everything it references is linked in the same repository (exempt:
 //!   `subject`, foreign layers, children of an index that was pushed where the settings allow sparse ones).
+//!   Where that lacks bytes since the data directory was copied, it is answered as if it were not there.
 //! - I4: a tag names a visible manifest of its repository.
 //! - I5: no success is said before the commit is durable.
 //! - I6: a blob's file is written once, under a name that is never used again.

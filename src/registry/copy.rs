@@ -1,5 +1,5 @@
-//! What a start does with rows and files that do not fit together, on a copy of a data directory that was made
-//! while the original was written to.
+//! What a start does with rows and files that do not fit together, on a copy of a data directory that was
+//! made while the original was written to.
 //!
 //! Blobs without their file are marked as damaged, and each manifest above them is written down as one that
 //! lacks bytes, before the mark: so a run that is cut off leaves no mark whose manifests nobody knows. Then

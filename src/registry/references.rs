@@ -84,8 +84,8 @@ impl References<'_> {
         for reference in self.manifest.references() {
             let target = self.resolve_one(tx, reference)?;
             let child = (self.repository, reference.descriptor.digest);
-            // One that is deleted and kept is there: it is brought back, and does not count as lacking. Nor does
-            // one that lacks bytes: it is to be pushed again.
+            // One that is deleted and kept is there: it is brought back, and does not count as lacking. Nor
+            // does one that lacks bytes: it is to be pushed again.
             let may_lack = !reference.required
                 || (self.sparse
                     && reference.role == Role::Child

@@ -30,6 +30,16 @@ fn rows_incomplete(scene: &Scene) -> usize {
     scene.registry.store.snapshot().unwrap().page(&INCOMPLETE, &KeyRange::all(), 100).unwrap().len()
 }
 
+/// An index of one image.
+fn index_of(child: Digest, size: u64) -> serde_json::Value {
+    let image = "application/vnd.oci.image.manifest.v1+json";
+    json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{"mediaType": image, "digest": child, "size": size}],
+    })
+}
+
 fn assert_missing(scene: &Scene, repository: &str, tag: &str, manifest: &serde_json::Value, what: &[Digest]) {
     let error = scene.push(repository, tag, manifest).unwrap_err();
     let Error::ReferencesMissing { missing, .. } = error else { panic!("{error}") };
@@ -248,12 +258,7 @@ fn an_index_lacks_what_its_children_lack() {
         assert_eq!(scene.is_visible("app", manifest), is_visible, "{manifest}");
     }
     assert_eq!(scene.tag("app", "v1"), Some(old));
-    let index = |child: Digest| {
-        json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
-            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": child, "size": 1}
-        ]})
-    };
-    assert_missing(&scene, "app", "new", &index(lost), &[lost]);
+    assert_missing(&scene, "app", "new", &index_of(lost, 1), &[lost]);
     scene.push_blob("app", b"amd64");
     assert!([lost, inner, outer].into_iter().all(|manifest| scene.is_visible("app", manifest)));
     assert_eq!(scene.push_index("app", "v1", &[inner]).unwrap(), outer);
@@ -272,9 +277,7 @@ fn an_index_is_not_pushed_again_before_its_child() {
     let mut scene = Scene::new(|config| config.repositories = RepositoryRules::new(vec![rule]));
     let lost = scene.push_image("app", "", &[b"amd64"]);
     let Ok(child) = scene.registry.stat_manifest(&name("app"), &Reference::Digest(lost)) else { panic!() };
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
-        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": lost, "size": child.size}
-    ]});
+    let index = index_of(lost, child.size);
     let known = scene.push("app", "v1", &index).unwrap();
     lose(&scene, b"amd64");
     settle(&mut scene);
