@@ -129,6 +129,7 @@ impl DataDir {
         backup::remove_ledger_copies(root).map_err(|source| io_refusal(root, source))?;
         let dir = Self::locked(root, readers(root), lock);
         dir.make_layout()?;
+        dir.refuse_links_in_ledger()?;
         dir.check_links()?;
         Ok(dir)
     }
@@ -164,6 +165,7 @@ impl DataDir {
         for directory in [root.join("ledger"), dir.uploads(), dir.blobs()].iter().chain(&algorithms) {
             dir.is_directory(directory)?;
         }
+        dir.refuse_links_in_ledger()?;
         Ok(dir)
     }
 
@@ -189,6 +191,17 @@ impl DataDir {
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
+    }
+
+    /// Refuses links in the ledger's directory: whoever planted one would decide what is written.
+    fn refuse_links_in_ledger(&self) -> Result<(), OpenDirError> {
+        let directory = self.ledger();
+        let names = self.listed(&directory).map_err(|source| io_refusal(&directory, source))?;
+        for name in names {
+            let path = directory.join(name.map_err(|source| io_refusal(&directory, source))?);
+            refuse_link(&*self.disk, &path)?;
+        }
+        Ok(())
     }
 
     /// Refuses a directory that has blobs and nothing of a ledger: whoever makes a new one there loses them.

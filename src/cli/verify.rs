@@ -53,7 +53,9 @@ fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result
     }
     let store = look_at_store(config).map_err(|error| error.to_string())?;
     let registry = Registry::new(store, Arc::new(SystemClock), config.clone());
-    let found = registry.look_at_copy().map_err(|error| format!("the copy cannot be looked at: {error}"))?;
+    // What cannot be read is found by the check.
+    let found = registry.look_at_copy();
+    let found = found.unwrap_or_else(|error| Some(format!("its rows and files cannot be compared: {error}")));
     let report = registry.verify_with(Checks { deep, settle: false }, &mut |progress| {
         show(progress);
         ControlFlow::Continue(())

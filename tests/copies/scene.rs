@@ -38,7 +38,7 @@ const MARGIN_MAX_MS: usize = 700;
 /// The B-tree is written anew and snapshots are made many times in each copy, and what they make
 /// superfluous goes while copies are made.
 const SETTINGS: [(&str, &str); 3] = [
-    ("WHARFINGER_LEDGER_CHECKPOINT_OPS", "100"),
+    ("WHARFINGER_LEDGER_CHECKPOINT_OPERATIONS", "100"),
     ("WHARFINGER_LEDGER_SNAPSHOT_BYTES", "2097152"),
     ("WHARFINGER_LEDGER_WINDOW_SECS", "60"),
 ];

@@ -127,11 +127,10 @@ impl Visible {
 /// Every file of the data directory with its content, but for that of the ledger, whose rows are compared.
 /// What vanishes meanwhile is empty.
 fn contents(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
+    // How the ledger is kept is its own business; its rows are compared by themselves.
     let ledger = server.data().join("ledger");
-    let content = |path: &PathBuf| {
-        if path.starts_with(&ledger) { Vec::new() } else { fs::read(path).unwrap_or_default() }
-    };
-    files::files_under(server.data()).into_iter().map(|path| (path.clone(), content(&path))).collect()
+    let files = files::files_under(server.data()).into_iter().filter(|path| !path.starts_with(&ledger));
+    files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect()
 }
 
 /// The rows without two things that may change.

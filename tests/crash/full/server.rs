@@ -15,6 +15,9 @@ const REPOSITORY: &str = "full/disk";
 
 const UPLOADS: &str = "/v2/full/disk/blobs/uploads/";
 
+/// Pieces of the journal that are small beside these disks.
+const SEGMENT_BYTES: &str = "262144";
+
 /// More files and directories than any test makes.
 const NAMES: u64 = 20_000;
 
@@ -105,6 +108,7 @@ fn a_floor_of_free_space_refuses_first() {
     let server = Server::builder()
         .data(&disk.path().join("data"))
         .env("WHARFINGER_DRAIN_MAX_BYTES", "67108864")
+        .env("WHARFINGER_LEDGER_SEGMENT_MAX_BYTES", SEGMENT_BYTES)
         .start();
     let client = server.client();
     let image = ImageBuilder::sample(1).layer(&bytes::random(2, MIB)).build();
@@ -156,6 +160,7 @@ fn a_full_disk_hurts_nothing() {
         .data(&disk.path().join("data"))
         .env("WHARFINGER_FREE_SPACE_FLOOR_BYTES", "0")
         .env("WHARFINGER_UPLOAD_CHECKPOINT_BYTES", "1048576")
+        .env("WHARFINGER_LEDGER_SEGMENT_MAX_BYTES", SEGMENT_BYTES)
         .start();
     let client = server.client();
     let base = ImageBuilder::sample(1).layer(&bytes::random(2, MIB));
