@@ -241,6 +241,19 @@ fn an_upload_whose_file_stands_among_the_blobs_is_over() {
 }
 
 #[test]
+fn a_blob_that_no_manifest_needs_yet_is_pushed_again() {
+    let mut scene = Scene::new(|_| {});
+    let blob = scene.push_blob("app", b"layer");
+    lose(&scene, b"layer");
+    let report = settle(&mut scene);
+    assert_eq!((report.lacking.count(), report.left_out.count(), rows_incomplete(&scene)), (1, 0, 0));
+    assert!(!scene.is_there("app", blob));
+    assert_eq!(scene.violations(true), [""; 0], "nothing is served that is not whole");
+    scene.push_image("app", "v1", &[b"layer"]);
+    assert_eq!(scene.read("app", blob).unwrap(), b"layer");
+}
+
+#[test]
 fn an_index_lacks_what_its_children_lack() {
     let mut scene = Scene::new(|_| {});
     let old = scene.push_image("app", "v1", &[b"old"]);
