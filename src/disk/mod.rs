@@ -39,6 +39,9 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes everything durable that is on the file system of a path.
+    fn sync_file_system(&self, path: &Path) -> io::Result<()>;
+
     /// The names in a directory, in no order.
     fn list(&self, path: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<OsString>>>>;
 

@@ -64,6 +64,10 @@ impl Disk for RealDisk {
         synced(File::open(path)?.sync_all())
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        synced(rustix::fs::syncfs(File::open(path)?).map_err(io::Error::from))
+    }
+
     fn list(&self, path: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<OsString>>>> {
         Ok(Box::new(fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()))))
     }

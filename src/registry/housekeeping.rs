@@ -18,13 +18,9 @@ impl Registry {
     /// Brings the files in line with the ledger after whatever happened before this start, and rows and
     /// files of a copy together.
     pub fn recover(&self) -> Result<Recovery, Error> {
-        let placement = self.placement();
-        if let Some(placement) = placement {
-            let report = self.settle_copy(placement)?;
-            log::info!("{}", self.words_of_copy(placement, &report));
-        }
+        let is_settled = self.settle_placement()?;
         let mut found = self.store.recover()?;
-        if placement.is_some() {
+        if is_settled {
             self.store.settle()?;
         }
         // A start needs no room; they end later.
@@ -43,6 +39,27 @@ impl Registry {
             Origin::New | Origin::Original => None,
             Origin::Touched => Some(Placement::PutBack),
             Origin::Copy => Some(Placement::Copied),
+        }
+    }
+
+    /// Brings rows and files together where the directory is not the original; says whether they are.
+    fn settle_placement(&self) -> Result<bool, Error> {
+        let Some(placement) = self.placement() else { return Ok(true) };
+        if placement == Placement::Copied {
+            // Whoever copied it need not have waited until it was on the disk.
+            self.store.sync_file_system()?;
+        }
+        match self.settle_copy(placement) {
+            Ok(report) => {
+                log::info!("{}", self.words_of_copy(placement, &report));
+                Ok(true)
+            }
+            // A start needs no room. The next one does it.
+            Err(Error::Store(StoreError::Full)) if placement == Placement::PutBack => {
+                log::warn!("rows and files are not compared: the registry's disk is full");
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

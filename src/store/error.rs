@@ -82,10 +82,7 @@ impl OpenError {
     pub(super) fn ledger(dir: &Path, error: &engine::OpenError) -> Self {
         let path = dir.join("ledger/ledger.redb");
         let advice = match error.cause {
-            OpenCause::Damaged => {
-                "it is damaged, or was copied while it was written; restore the directory from a backup that \
-                 was made of a stopped registry"
-            }
+            OpenCause::Damaged => "restore the directory from a backup or another copy",
             OpenCause::Full => "free some space first",
             OpenCause::OutOfReach => "make sure that nobody else uses it and that its disk works",
         };

@@ -204,6 +204,12 @@ impl Store {
         }
     }
 
+    /// Makes everything durable that is on the disk of the data directory.
+    pub fn sync_file_system(&self) -> Result<(), StoreError> {
+        let synced = self.dir.disk().sync_file_system(self.dir.root());
+        synced.map_err(|error| self.disk_error(error))
+    }
+
     /// How much room the file system of the data directory has.
     pub fn room(&self) -> Result<Room, StoreError> {
         #[cfg(test)]

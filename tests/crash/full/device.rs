@@ -161,6 +161,10 @@ impl Disk for Device {
         self.disk.sync_directory(path)
     }
 
+    fn sync_file_system(&self, path: &Path) -> Result<()> {
+        self.disk.sync_file_system(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Box<dyn Iterator<Item = Result<OsString>>>> {
         self.disk.list(path)
     }

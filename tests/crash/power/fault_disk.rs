@@ -305,6 +305,20 @@ impl State {
         Ok(())
     }
 
+    fn sync_everything(&mut self) -> Result<()> {
+        self.change()?;
+        if self.sync == Sync::Honest {
+            for inode in self.inodes.values_mut() {
+                match &mut inode.node {
+                    Node::File(contents) => contents.sync(),
+                    Node::Directory(names) => names.sync(),
+                }
+                inode.durable_changed_ns = inode.changed_ns;
+            }
+        }
+        Ok(())
+    }
+
     /// What is on the disk when the power is back: what the names that survived lead to.
     fn survivors(&self, random: &mut Random) -> Self {
         let mut inodes: BTreeMap<u64, Inode> = BTreeMap::new();
@@ -377,6 +391,10 @@ impl Disk for FaultDisk {
 
     fn sync_directory(&self, path: &Path) -> Result<()> {
         synced(self.state(|state| state.sync_directory(path)))
+    }
+
+    fn sync_file_system(&self, _path: &Path) -> Result<()> {
+        synced(self.state(State::sync_everything))
     }
 
     fn list(&self, path: &Path) -> Result<Box<dyn Iterator<Item = Result<OsString>>>> {

@@ -39,6 +39,8 @@ pub struct Parts {
     pub identity: IdentityFile,
     pub options: LedgerOptions,
     pub keeper: Arc<Keeper>,
+    /// The timelines that the ledger's own left, the newest first.
+    pub lineage: Vec<Fork>,
 }
 
 /// The books of a ledger, which one thread writes.
@@ -51,6 +53,7 @@ pub struct Books {
     identity: IdentityFile,
     options: LedgerOptions,
     keeper: Arc<Keeper>,
+    lineage: Vec<Fork>,
     /// Operations and bytes of frames that the database has in memory alone, since when, and the last time.
     unsynced: Unsynced,
     not_before: Option<Instant>,
@@ -67,7 +70,7 @@ impl Books {
     /// Begins behind `end`. `unsynced_bytes` are those of the frames that the database has in memory alone; none
     /// where it has all on the disk.
     pub fn new(parts: Parts, end: Position, unsynced_bytes: Option<u64>) -> Self {
-        let Parts { ledger, place, journal, identity, options, keeper } = parts;
+        let Parts { ledger, place, journal, identity, options, keeper, lineage } = parts;
         let now = Instant::now();
         let unsynced = match unsynced_bytes {
             None => Unsynced::default(),
@@ -75,7 +78,7 @@ impl Books {
         };
         let not_before = None;
         ledger.set_last_group(end.sequence);
-        Self { ledger, place, journal, end, identity, options, keeper, unsynced, not_before }
+        Self { ledger, place, journal, end, identity, options, keeper, lineage, unsynced, not_before }
     }
 
     /// The last frame.
@@ -151,7 +154,7 @@ impl Books {
             self.not_before = Some(Instant::now() + FULL_PAUSE);
             return Ok(());
         };
-        match sync_database(&open, self.end) {
+        match sync_database(&open, self.end, &self.lineage) {
             Ok(()) => {}
             Err(error) if open.is_full() => {
                 log::warn!("the ledger's database waits to be synced, there is no room: {error}");
@@ -219,9 +222,11 @@ impl Books {
     }
 }
 
-fn sync_database(open: &Open, end: Position) -> Result<(), ::redb::Error> {
+/// What is on the disk says all that the next start has to know of its place in the journal.
+fn sync_database(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), ::redb::Error> {
     let transaction = open.begin_write(Durability::Immediate)?;
     put_position(&transaction, end)?;
+    put_lineage(&transaction, lineage)?;
     transaction.commit()?;
     Ok(())
 }

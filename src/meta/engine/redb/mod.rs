@@ -138,6 +138,7 @@ impl RedbEngine {
                 identity,
                 options,
                 keeper: Arc::clone(&held),
+                lineage: lineage.clone(),
             },
             end,
             unsynced_bytes,

@@ -42,7 +42,8 @@ pub const POSITION_BYTES: usize = 40;
 impl Position {
     /// Where a new ledger begins.
     pub fn start() -> Self {
-        Self { timeline: Timeline::draw(), sequence: 0, chain: [0; 16] }
+        // No other ledger begins with the same.
+        Self { timeline: Timeline::draw(), sequence: 0, chain: random::bytes() }
     }
 
     pub fn to_bytes(self) -> Vec<u8> {

@@ -377,3 +377,25 @@ fn what_is_copied_out_of_a_running_ledger_can_be_opened() {
     assert_eq!(rows(&scene.open("b")), expected(40));
     assert_eq!(rows(&scene.open("c")), expected(333));
 }
+
+#[test]
+fn a_ledger_knows_where_it_comes_from_after_many_touches() {
+    let scene = Scene::new();
+    for round in 0..6 {
+        let engine = scene.open("a");
+        assert_eq!(rows(&engine), expected(round * 30));
+        // Some are cut off before they are settled, some have no frame of their own, some no checkpoint.
+        if round % 2 == 0 {
+            engine.settle().unwrap();
+        }
+        put(&engine, round * 30..round * 30 + 30);
+        kill(engine);
+        for _ in 0..2 {
+            scene.command("touch", &["a/ledger.redb"], "a");
+            kill(scene.open("a"));
+        }
+    }
+    assert_eq!(rows(&scene.open("a")), expected(180));
+    scene.copy("a", "b");
+    assert_eq!(rows(&scene.open("b")), expected(180));
+}

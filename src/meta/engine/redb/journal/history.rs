@@ -95,7 +95,10 @@ impl History {
         while let Some((index, mut frames)) = at {
             let header = &self.segments[index].header;
             if header.timeline != end.position.timeline {
-                end.forks.push(header.fork.expect("a timeline that comes behind another left it"));
+                let left = Fork { parent: end.position.timeline, sequence: end.position.sequence };
+                end.forks.push(left);
+                // There may have been one between them that had no frame.
+                end.forks.extend(header.fork.filter(|fork| *fork != left));
             }
             while let Some(frame) = frames.next()? {
                 each(&frame)?;
@@ -191,11 +194,10 @@ impl History {
     }
 }
 
+/// Whether the frames of a segment come behind a place: its checksum covers all that was before, so no other
+/// history has it.
 fn leads_to(segment: &Segment, end: &Position) -> bool {
-    let header = &segment.header;
-    let is_behind = header.first == end.sequence + 1 && header.chain == end.chain;
-    let left = Some(Fork { parent: end.timeline, sequence: end.sequence });
-    is_behind && (header.timeline == end.timeline || header.fork == left)
+    segment.header.first == end.sequence + 1 && segment.header.chain == end.chain
 }
 
 /// Whether unbroken frames of a segment go on behind the frame at which its timeline was left.
