@@ -178,16 +178,16 @@ settings! {
     Restart blocking_threads_max: 1, 64, 1024;
     /// Bytes of memory for pages of the ledger.
     Restart ledger_cache_bytes: MIB, 32 * MIB, 64 * 1024 * MIB;
-    /// Writes after which the ledger's database is synced, so that a start has no more of them to do again. Each
-    /// is durable by itself before that.
+    /// Writes after which the ledger's database is synced, so that a start has no more of them to do again.
+    /// Each is durable by itself before that.
     Restart ledger_checkpoint_operations: 1, 1000, 1_000_000;
     /// Seconds after which the ledger's database is synced.
     Restart ledger_checkpoint_secs: 1, 5, 3600;
-    /// Bytes of the ledger's journal after which another snapshot of the ledger is made, if the last one has no
-    /// more than these.
+    /// Bytes of the ledger's journal after which another snapshot of the ledger is made, if the last one has
+    /// no more than these.
     Restart ledger_snapshot_bytes: 64 * KIB, 64 * MIB, 64 * 1024 * MIB;
-    /// Seconds that a copy of the running data directory may take: for so long the snapshots and pieces of the
-    /// journal that it needs stay.
+    /// Seconds that a copy of the running data directory may take: for so long the snapshots and pieces of
+    /// the journal that it needs stay.
     Restart ledger_window_secs: 60, DAY_SECS, YEAR_SECS;
     /// Bytes of journal and snapshots above which the time that a copy may take is cut short.
     Restart ledger_keep_max_bytes: 16 * MIB, 4096 * MIB, 1024 * 1024 * MIB;

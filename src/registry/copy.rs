@@ -231,13 +231,15 @@ fn leave_out(tx: &mut Tx<'_>, key: Key, tags: Vec<Tag>, change: &Change) -> Resu
     Ok(LeftOut { key, repository, is_topmost, moved, removed })
 }
 
-/// The manifest that a tag named last of those that are visible and whole.
+/// The manifest that a tag named last of those that are visible and whole, since it was set: what it named
+/// before it was removed once does not come back.
 fn newest_whole(rows: &impl Read, repository: RepoId, tag: &Tag) -> Result<Option<Digest>, MetaError> {
     let mut seen = HashSet::new();
     let history = rows.page(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())), usize::MAX)?;
     for (_, change) in history {
         // What the oldest row says was named before has no row of its own any more.
-        for digest in [change.after.map(|after| after.digest), change.before].into_iter().flatten() {
+        for digest in [change.after.map(|after| after.digest), change.before] {
+            let Some(digest) = digest else { return Ok(None) };
             let key = (repository, digest);
             if seen.insert(digest)
                 && rows.contains(&MANIFEST, &key)?

@@ -78,8 +78,9 @@ impl Registry {
             Placement::PutBack => "a ledger that was touched, or cut off while it was written to,",
         };
         let as_of = opened.as_of_ms.map_or_else(|| "its last commit".to_owned(), clock::rfc3339);
-        let notes: String = opened.notes.iter().map(|note| format!("; {note}")).collect();
-        format!("opened {what} as of {as_of}; {report}{notes}")
+        let mut words = vec![format!("opened {what} as of {as_of}"), report.to_string()];
+        words.extend(opened.notes.iter().cloned());
+        words.join("; ")
     }
 
     /// One round of what is done every now and then: ends idle uploads, collects what is due, and unlinks

@@ -67,8 +67,8 @@ struct Unsynced {
 }
 
 impl Books {
-    /// Begins behind `end`. `unsynced_bytes` are those of the frames that the database has in memory alone; none
-    /// where it has all on the disk.
+    /// Begins behind `end`. `unsynced_bytes` are those of the frames that the database has in memory alone;
+    /// none where it has all on the disk.
     pub fn new(parts: Parts, end: Position, unsynced_bytes: Option<u64>) -> Self {
         let Parts { ledger, place, journal, identity, options, keeper, lineage } = parts;
         let now = Instant::now();
@@ -102,16 +102,13 @@ impl Books {
     /// Makes a group's changes durable: this is its commit.
     pub fn append(&mut self, payload: &[u8], operations: usize) -> std::io::Result<()> {
         let now = Instant::now();
-        let bytes = match &mut self.journal {
-            Some(journal) => {
-                let bytes = journal.append(payload, now_ms(), &mut self.identity)?;
-                self.end = journal.end();
-                bytes
-            }
-            None => {
-                self.end = Position { sequence: self.end.sequence + 1, ..self.end };
-                0
-            }
+        let bytes = if let Some(journal) = &mut self.journal {
+            let bytes = journal.append(payload, now_ms(), &mut self.identity)?;
+            self.end = journal.end();
+            bytes
+        } else {
+            self.end = Position { sequence: self.end.sequence + 1, ..self.end };
+            0
         };
         let first = self.unsynced.since.map_or(now, |(first, _)| first);
         self.unsynced.since = Some((first, now));

@@ -10,7 +10,9 @@ pub fn put(out: &mut Vec<u8>, number: u64) {
 /// The checksum of parts, one after the other.
 pub fn checksum(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in parts {
+        hasher.update(part);
+    }
     let whole = hasher.finalize();
     let mut cut = [0; 16];
     cut.copy_from_slice(&whole[..16]);

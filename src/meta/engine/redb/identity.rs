@@ -125,8 +125,8 @@ pub struct IdentityFile {
 }
 
 impl IdentityFile {
-    /// What it says of the B-tree stays as it is until [`Self::begin`]. `there` is the one that is there, if it
-    /// is to be gone on with; `newest` is the newest segment of the journal.
+    /// What it says of the B-tree stays as it is until [`Self::begin`]. `there` is the one that is there, if
+    /// it is to be gone on with; `newest` is the newest segment of the journal.
     pub fn new(place: Place, there: Option<Identity>, newest: String) -> io::Result<Self> {
         let file = if there.is_some() { place.open(IDENTITY, How::Write)? } else { None };
         let says = there.unwrap_or(Identity { database: None, newest });
@@ -170,8 +170,8 @@ impl IdentityFile {
         }
         self.says.database = Some(known);
         match file.write_at(&self.says.to_bytes(), 0) {
-            // A file system that never overwrites in place is full: it is tried again, and a start before that
-            // looks more closely.
+            // A file system that never overwrites in place is full: it is tried again, and a start before
+            // that looks more closely.
             Err(error) if is_full(&error) => {
                 self.says.database = None;
                 Ok(())

@@ -277,8 +277,8 @@ fn superfluous<'a>(
             continue;
         }
         log::warn!(
-            "journal and snapshots have {bytes} bytes (ledger_keep_max_bytes is {}): a copy that takes longer \
-             than {} s may not find all it needs",
+            "journal and snapshots have {bytes} bytes (ledger_keep_max_bytes is {}): a copy that takes \
+             longer than {} s may not find all it needs",
             options.keep_max_bytes,
             shorter.age_ms / 1000
         );

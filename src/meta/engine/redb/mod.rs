@@ -7,8 +7,8 @@
 //! ([`identity`]) and rebuilt ([`start`]).
 //!
 //! A full disk is no fault: writes for which the journal has no room are refused, and where redb met the end
-//! of the disk its file is opened again ([`ledger`]). After any other failure nothing more is written: what is
-//! on disk decides at the next start.
+//! of the disk its file is opened again ([`ledger`]). After any other failure nothing more is written: what
+//! is on disk decides at the next start.
 
 mod books;
 mod bytes;
@@ -21,6 +21,7 @@ mod keeper;
 mod ledger;
 mod place;
 mod position;
+mod rebuild;
 mod snapshot;
 mod start;
 mod storage;

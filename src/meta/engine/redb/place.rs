@@ -35,6 +35,7 @@ pub struct Place {
 
 impl Place {
     /// The path of a name in the directory.
+    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

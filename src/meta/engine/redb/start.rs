@@ -9,19 +9,18 @@
 //! What was touched or copied goes on with a timeline of its own. Two histories in one directory are refused.
 
 use super::super::{OpenCause, OpenError, Opened, Origin};
-use super::LedgerOptions;
-use super::books::{begin_timeline, now_ms, replay};
-use super::dump::{self, Dump};
+use super::books::{begin_timeline, replay};
+use super::dump::Dump;
 use super::identity::{Identity, IdentityFile, Likeness};
 use super::journal::Journal;
 use super::journal::history::{End, FollowError, History};
 use super::keeper::Keeper;
-use super::ledger::{Ledger, Open, Trust, put_lineage, put_position};
-use super::place::{DATABASE, IDENTITY, NEW_DATABASE, Place, SEGMENT};
+use super::ledger::{Ledger, Open, Trust};
+use super::place::{DATABASE, IDENTITY, Place, SEGMENT};
 use super::position::{Fork, Position};
 use super::storage::DiskStorage;
+use super::{LedgerOptions, rebuild};
 use crate::disk::{How, Stat};
-use ::redb::Durability;
 use std::io;
 use std::sync::Arc;
 
@@ -40,27 +39,27 @@ pub struct Started {
 }
 
 /// What stands in the directory.
-struct Found {
-    place: Place,
-    options: LedgerOptions,
-    history: History,
-    dumps: Vec<Dump>,
-    database: Option<Stat>,
-    identity: Option<Identity>,
-    likeness: Likeness,
+pub struct Found {
+    pub place: Place,
+    pub options: LedgerOptions,
+    pub history: History,
+    pub dumps: Vec<Dump>,
+    pub database: Option<Stat>,
+    pub identity: Option<Identity>,
+    pub likeness: Likeness,
     /// Whether nothing may be changed.
-    looks: bool,
+    pub looks: bool,
 }
 
 /// A database with what belongs to it.
-struct Rows {
-    ledger: Ledger,
-    end: Position,
-    lineage: Vec<Fork>,
-    as_of_ms: Option<u64>,
-    unsynced_bytes: Option<u64>,
-    notes: Vec<String>,
-    wants_snapshot: bool,
+pub struct Rows {
+    pub ledger: Ledger,
+    pub end: Position,
+    pub lineage: Vec<Fork>,
+    pub as_of_ms: Option<u64>,
+    pub unsynced_bytes: Option<u64>,
+    pub notes: Vec<String>,
+    pub wants_snapshot: bool,
 }
 
 /// What an opening came to.
@@ -84,7 +83,7 @@ pub fn look(place: &Place, options: &LedgerOptions) -> Result<Started, OpenError
 
 fn open(found: Found) -> Result<Started, OpenError> {
     if found.is_nothing() {
-        let rows = make(&found)?;
+        let rows = rebuild::make(&found)?;
         return found.started(rows, Origin::New);
     }
     found.expect_nothing_left_behind()?;
@@ -100,7 +99,7 @@ fn open(found: Found) -> Result<Started, OpenError> {
             if !reason.is_empty() {
                 log::warn!("the ledger's database is made anew: {reason}");
             }
-            let rows = copy(&found)?;
+            let rows = rebuild::copy(&found)?;
             found.started(rows, Origin::Copy)
         }
     }
@@ -156,8 +155,8 @@ impl Found {
         let directory = self.place.directory.display();
         Err(refused(format!(
             "a copy was put into a directory with pieces of the journal that it does not have: {}. Put the \
-             copy into an empty directory, or take away what is not in it (rsync --delete does); to keep what \
-             was there before, put back the {IDENTITY} and {DATABASE} that were in {directory}",
+             copy into an empty directory, or take away what is not in it (rsync --delete does); to keep \
+             what was there before, put back the {IDENTITY} and {DATABASE} that were in {directory}",
             left.join(", ")
         )))
     }
@@ -169,7 +168,7 @@ impl Found {
         Ok(Arc::new(DiskStorage(file)))
     }
 
-    fn database(&self, trust: Trust) -> Result<Ledger, OpenError> {
+    pub fn database(&self, trust: Trust) -> Result<Ledger, OpenError> {
         if self.looks {
             return self.kept(trust);
         }
@@ -182,7 +181,7 @@ impl Found {
     }
 
     /// Makes durable what was read of the journal: what is built on it must not outlive it.
-    fn sync_passed(&self, end: &End) -> Result<(), OpenError> {
+    pub fn sync_passed(&self, end: &End) -> Result<(), OpenError> {
         if self.looks {
             return Ok(());
         }
@@ -213,46 +212,6 @@ impl Found {
         let opened = Opened { origin, as_of_ms, sequence: end.sequence, notes };
         Ok(Started { ledger, journal, identity, end, lineage, opened, keeper, unsynced_bytes })
     }
-}
-
-/// Makes a new ledger, under another name first: one that was cut off in the making is none.
-fn make(found: &Found) -> Result<Rows, OpenError> {
-    let end = Position::start();
-    let ledger = if found.looks {
-        nameless(found)?
-    } else {
-        build_beside(found, &mut |open| put_place(open, end, &[]))?;
-        put_in_place(found)?;
-        found.database(Trust::Ours)?
-    };
-    Ok(Rows {
-        ledger,
-        end,
-        lineage: Vec::new(),
-        as_of_ms: None,
-        unsynced_bytes: None,
-        notes: Vec::new(),
-        wants_snapshot: false,
-    })
-}
-
-/// A database without a name, for what is only looked at.
-fn nameless(found: &Found) -> Result<Ledger, OpenError> {
-    let file = found.place.disk.open(&found.place.directory, How::Nameless);
-    let file = file.map_err(|error| io_error(&error))?;
-    Ledger::open(Arc::new(DiskStorage(file)), found.options.cache_bytes, Trust::Ours)
-}
-
-/// Says, durably, where in the journal the rows are.
-fn put_place(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), OpenError> {
-    let put = || {
-        let transaction = open.begin_write(Durability::Immediate)?;
-        put_position(&transaction, end)?;
-        put_lineage(&transaction, lineage)?;
-        transaction.commit()?;
-        Ok(())
-    };
-    put().map_err(|error: ::redb::Error| database_error(open, &error))
 }
 
 /// The original: the database as it is, and what the journal has behind it.
@@ -315,12 +274,12 @@ fn catch_up(found: &Found, open: &Open, position: Position, lineage: &[Fork]) ->
     }
 }
 
-fn lineage_of(end: &End, before: Vec<Fork>) -> Vec<Fork> {
+pub fn lineage_of(end: &End, before: Vec<Fork>) -> Vec<Fork> {
     end.forks.iter().rev().copied().chain(before).collect()
 }
 
-/// A database whose place the journal does not have. Where it is behind the journal's end, the disk lost frames
-/// that were synced, or somebody took them: the database is the only witness of them.
+/// A database whose place the journal does not have. Where it is behind the journal's end, the disk lost
+/// frames that were synced, or somebody took them: the database is the only witness of them.
 fn ahead(
     found: &Found,
     ledger: Ledger,
@@ -405,141 +364,6 @@ fn base_end(found: &Found) -> Result<(Option<End>, Option<&Dump>), OpenError> {
     Ok((from.map(follow).transpose()?, dump))
 }
 
-/// A copy: its database is put aside, and another made from snapshot and journal.
-fn copy(found: &Found) -> Result<Rows, OpenError> {
-    for dump in &found.dumps {
-        if let Some(rows) = rebuild(found, Some(dump), dump.header.position)? {
-            return Ok(rows);
-        }
-        log::warn!("{} is not whole and is left alone", dump.name);
-    }
-    if let Some(start) = found.history.start()
-        && let Some(rows) = rebuild(found, None, start)?
-    {
-        return Ok(rows);
-    }
-    witness(found)
-}
-
-/// Makes the database anew from a snapshot and the frames behind it. None: the snapshot is not whole.
-fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<Rows>, OpenError> {
-    let lineage = dump.map(|dump| dump.header.lineage.clone()).unwrap_or_default();
-    let mut filled = None;
-    let mut fill = |open: &Open| {
-        let Some(end) = load(found, open, dump, from)? else { return Ok(()) };
-        expect_alone(found, &end, &lineage_of(&end, lineage.clone()))?;
-        let mut lineage = lineage_of(&end, lineage.clone());
-        let begun = begin_timeline(open, end.position, &mut lineage);
-        let position = begun.map_err(|error| database_error(open, &error))?;
-        put_place(open, position, &lineage)?;
-        filled = Some((position, lineage, end));
-        Ok(())
-    };
-    let ledger = if found.looks {
-        let ledger = nameless(found)?;
-        let open = ledger.present().map_err(|error| refused(error.to_string()))?;
-        fill(&open)?;
-        drop(open);
-        ledger
-    } else {
-        build_beside(found, &mut fill)?;
-        if filled.is_none() {
-            return Ok(None);
-        }
-        put_in_place(found)?;
-        found.database(Trust::Ours)?
-    };
-    let Some((position, lineage, end)) = filled else { return Ok(None) };
-    found.sync_passed(&end)?;
-    let mut notes = Vec::new();
-    if let Some(later) = end.later {
-        notes.push(format!("frames from {later} on, to which nothing leads, were left out"));
-    }
-    let as_of_ms = end.at_ms.or(dump.map(|dump| dump.header.at_ms));
-    let (unsynced_bytes, wants_snapshot) = (None, true);
-    Ok(Some(Rows { ledger, end: position, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot }))
-}
-
-/// Fills a new database under its other name.
-fn build_beside(
-    found: &Found,
-    fill: &mut dyn FnMut(&Open) -> Result<(), OpenError>,
-) -> Result<(), OpenError> {
-    let io = |error: io::Error| io_error(&error);
-    found.place.remove(NEW_DATABASE).map_err(io)?;
-    let file = found.place.create(NEW_DATABASE).map_err(io)?;
-    let ledger = Ledger::open(Arc::new(DiskStorage(file)), found.options.cache_bytes, Trust::Ours)?;
-    let open = ledger.present().map_err(|error| refused(error.to_string()))?;
-    fill(&open)?;
-    drop(open);
-    ledger.close();
-    Ok(())
-}
-
-/// Puts the new database in the place of the one that came with the copy, which is kept aside.
-fn put_in_place(found: &Found) -> Result<(), OpenError> {
-    let io = |error: io::Error| io_error(&error);
-    if found.database.is_some() {
-        let aside = found.place.put_aside(&[IDENTITY, DATABASE], now_ms()).map_err(io)?;
-        log::info!("the database that came with the copy is kept in ledger/{aside} until the next snapshot");
-    } else {
-        found.place.remove(IDENTITY).map_err(io)?;
-    }
-    found.place.rename(NEW_DATABASE, DATABASE).map_err(io)
-}
-
-/// Loads a snapshot and the frames behind it.
-fn load(found: &Found, open: &Open, dump: Option<&Dump>, from: Position) -> Result<Option<End>, OpenError> {
-    if let Some(dump) = dump {
-        let transaction = open.begin_write(Durability::None);
-        let transaction = transaction.map_err(|error| database_error(open, &error))?;
-        let is_whole = dump.read(|rows| match dump::apply(&transaction, rows) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(io::Error::other("a row of a snapshot cannot be read")),
-            Err(error) => Err(io::Error::other(error.to_string())),
-        });
-        match is_whole {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) if open.is_full() => return Err(full(&error.to_string())),
-            Err(error) => return Err(io_error(&error)),
-        }
-        put_position(&transaction, from)
-            .and_then(|()| Ok(transaction.commit()?))
-            .map_err(|error| database_error(open, &error))?;
-    }
-    match replay(&found.history, open, from) {
-        Ok(end) => Ok(Some(end)),
-        Err(FollowError::Unusable(words)) if open.is_full() => Err(full(&words)),
-        Err(error) => Err(follow_error(&error)),
-    }
-}
-
-/// With neither snapshot nor journal the database is all there is.
-fn witness(found: &Found) -> Result<Rows, OpenError> {
-    let nothing = "there is no whole snapshot and no journal from which it could be made anew";
-    if found.database.is_none() {
-        return Err(damaged(nothing.to_owned()));
-    }
-    let ledger = found.database(Trust::None).map_err(|error| match error.cause {
-        OpenCause::Damaged => damaged(format!("{}; {nothing}", error.reason)),
-        _ => error,
-    })?;
-    let open = ledger.present().map_err(|error| refused(error.to_string()))?;
-    let known = open.position().and_then(|position| Ok((position, open.lineage()?)));
-    let (position, mut lineage) = known.map_err(|error| database_error(&open, &error))?;
-    let position = position.unwrap_or_else(Position::start);
-    if !found.looks {
-        // It is another's, and must not be taken for that of what comes now.
-        found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;
-    }
-    let begun = begin_timeline(&open, position, &mut lineage);
-    let end = begun.map_err(|error| database_error(&open, &error))?;
-    drop(open);
-    let (as_of_ms, unsynced_bytes, wants_snapshot) = (None, Some(0), true);
-    Ok(Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes: Vec::new(), wants_snapshot })
-}
-
 /// Refuses a journal with whole frames behind its end: what stands between was acknowledged.
 fn expect_unbroken(found: &Found, end: &End) -> Result<(), OpenError> {
     let Some(later) = end.later.filter(|_| !found.options.accept_loss) else { return Ok(()) };
@@ -553,7 +377,7 @@ fn expect_unbroken(found: &Found, end: &End) -> Result<(), OpenError> {
 }
 
 /// Refuses a directory with two histories.
-fn expect_alone(found: &Found, end: &End, lineage: &[Fork]) -> Result<(), OpenError> {
+pub fn expect_alone(found: &Found, end: &End, lineage: &[Fork]) -> Result<(), OpenError> {
     let lineage = lineage_of(end, lineage.to_vec());
     let other = found.history.other_than(end, &lineage).map_err(|error| io_error(&error))?;
     let Some(other) = other else { return Ok(()) };
@@ -566,29 +390,29 @@ fn expect_alone(found: &Found, end: &End, lineage: &[Fork]) -> Result<(), OpenEr
     )))
 }
 
-fn io_error(error: &io::Error) -> OpenError {
+pub fn io_error(error: &io::Error) -> OpenError {
     let cause = if crate::disk::is_full(error) { OpenCause::Full } else { OpenCause::OutOfReach };
     OpenError { reason: error.to_string(), cause }
 }
 
-fn refused(reason: String) -> OpenError {
+pub fn refused(reason: String) -> OpenError {
     OpenError { reason, cause: OpenCause::OutOfReach }
 }
 
-fn damaged(reason: String) -> OpenError {
+pub fn damaged(reason: String) -> OpenError {
     OpenError { reason, cause: OpenCause::Damaged }
 }
 
-fn full(reason: &str) -> OpenError {
+pub fn full(reason: &str) -> OpenError {
     OpenError { reason: reason.to_owned(), cause: OpenCause::Full }
 }
 
-fn database_error(open: &Open, error: &::redb::Error) -> OpenError {
+pub fn database_error(open: &Open, error: &::redb::Error) -> OpenError {
     let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
     OpenError { reason: error.to_string(), cause }
 }
 
-fn follow_error(error: &FollowError) -> OpenError {
+pub fn follow_error(error: &FollowError) -> OpenError {
     match error {
         FollowError::Io(error) => io_error(error),
         FollowError::TwoWays(_) => refused(error.to_string()),

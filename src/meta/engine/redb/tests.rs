@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The place of a ledger in a directory.
+#[must_use]
 pub fn place(directory: &Path) -> Place {
     Place {
         disk: Arc::new(RealDisk),

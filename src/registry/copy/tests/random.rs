@@ -132,7 +132,8 @@ fn text_of(value: &Value) -> Digest {
     Digest::parse(value.as_str().unwrap()).unwrap()
 }
 
-/// What each tag that is there should name: the newest of its history that was visible and is whole.
+/// What each tag that is there should name: the newest of its history since it was set that was visible and
+/// is whole.
 fn expected_tags(
     scene: &Scene,
     world: &World,
@@ -148,8 +149,9 @@ fn expected_tags(
             let tag = Tag::parse(tag).unwrap();
             let (changes, more) = scene.registry.tag_history(&name, &tag, None, 1000).unwrap();
             assert!(!more);
-            let named = changes.into_iter().filter_map(|change| change.record.after);
-            let mut named = named.map(|after| (repository, after.digest));
+            // Nothing comes back from before the tag was removed.
+            let since = changes.into_iter().map_while(|change| change.record.after);
+            let mut named = since.map(|after| (repository, after.digest));
             let newest = named.find(|place| visible.contains(place) && world.is_whole(*place));
             expected.push((repository, tag, newest.map(|(_, digest)| digest)));
         }

@@ -161,10 +161,9 @@ impl History {
         let Position { timeline, sequence, .. } = end.position;
         for (segment, passed) in self.segments.iter().zip(&end.passed) {
             let header = &segment.header;
-            if passed.is_none() && header.timeline == timeline && header.first > sequence {
-                if segment.has_frames()? {
-                    return Ok(Some(header.first));
-                }
+            let is_later = header.timeline == timeline && header.first > sequence;
+            if passed.is_none() && is_later && segment.has_frames()? {
+                return Ok(Some(header.first));
             }
         }
         Ok(None)

@@ -60,11 +60,11 @@ impl Journal {
         self.end
     }
 
-    /// Appends a frame and syncs it. Where there is no room, which [`crate::disk::is_full`] of the error says,
-    /// the frame is not there and will not be.
+    /// Appends a frame and syncs it. Where there is no room, which [`crate::disk::is_full`] of the error
+    /// says, the frame is not there and will not be.
     pub fn append(&mut self, payload: &[u8], at_ms: u64, identity: &mut IdentityFile) -> io::Result<usize> {
         let needed = frame::frame_bytes(payload.len()) as u64;
-        if !self.current.as_ref().is_some_and(|current| current.len - current.offset >= needed) {
+        if self.current.as_ref().is_none_or(|current| current.len - current.offset < needed) {
             self.switch(needed, at_ms, identity)?;
         }
         let current = self.current.as_mut().expect("there is one since the switch");

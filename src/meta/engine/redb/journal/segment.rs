@@ -124,7 +124,7 @@ impl Segment {
                 None => broken.push(name),
             }
         }
-        segments.sort_by(|a, b| (a.header.first, a.header.at_ms).cmp(&(b.header.first, b.header.at_ms)));
+        segments.sort_by_key(|segment| (segment.header.first, segment.header.at_ms));
         Ok((segments, broken))
     }
 

@@ -1,0 +1,192 @@
+//! Making a database: a new one, or one that has what the newest whole snapshot and the frames behind it say.
+
+use super::super::{OpenCause, OpenError};
+use super::books::{begin_timeline, now_ms, replay};
+use super::dump::{self, Dump};
+use super::journal::history::{End, FollowError};
+use super::ledger::{Ledger, Open, Trust, put_lineage, put_position};
+use super::place::{DATABASE, IDENTITY, NEW_DATABASE};
+use super::position::{Fork, Position};
+use super::start::{
+    Found, Rows, damaged, database_error, expect_alone, follow_error, full, io_error, lineage_of, refused,
+};
+use super::storage::DiskStorage;
+use crate::disk::How;
+use ::redb::Durability;
+use std::io;
+use std::sync::Arc;
+
+/// Makes a new ledger, under another name first: one that was cut off in the making is none.
+pub fn make(found: &Found) -> Result<Rows, OpenError> {
+    let end = Position::start();
+    let ledger = if found.looks {
+        nameless(found)?
+    } else {
+        build_beside(found, &mut |open| put_place(open, end, &[]))?;
+        put_in_place(found)?;
+        found.database(Trust::Ours)?
+    };
+    Ok(Rows {
+        ledger,
+        end,
+        lineage: Vec::new(),
+        as_of_ms: None,
+        unsynced_bytes: None,
+        notes: Vec::new(),
+        wants_snapshot: false,
+    })
+}
+
+/// A database without a name, for what is only looked at.
+fn nameless(found: &Found) -> Result<Ledger, OpenError> {
+    let file = found.place.disk.open(&found.place.directory, How::Nameless);
+    let file = file.map_err(|error| io_error(&error))?;
+    Ledger::open(Arc::new(DiskStorage(file)), found.options.cache_bytes, Trust::Ours)
+}
+
+/// Says, durably, where in the journal the rows are.
+fn put_place(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), OpenError> {
+    let put = || {
+        let transaction = open.begin_write(Durability::Immediate)?;
+        put_position(&transaction, end)?;
+        put_lineage(&transaction, lineage)?;
+        transaction.commit()?;
+        Ok(())
+    };
+    put().map_err(|error: ::redb::Error| database_error(open, &error))
+}
+
+/// A copy: its database is put aside, and another made from snapshot and journal.
+pub fn copy(found: &Found) -> Result<Rows, OpenError> {
+    for dump in &found.dumps {
+        if let Some(rows) = rebuild(found, Some(dump), dump.header.position)? {
+            return Ok(rows);
+        }
+        log::warn!("{} is not whole and is left alone", dump.name);
+    }
+    if let Some(start) = found.history.start()
+        && let Some(rows) = rebuild(found, None, start)?
+    {
+        return Ok(rows);
+    }
+    witness(found)
+}
+
+/// Makes the database anew from a snapshot and the frames behind it. None: the snapshot is not whole.
+fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<Rows>, OpenError> {
+    let lineage = dump.map(|dump| dump.header.lineage.clone()).unwrap_or_default();
+    let mut filled = None;
+    let mut fill = |open: &Open| {
+        let Some(end) = load(found, open, dump, from)? else { return Ok(()) };
+        expect_alone(found, &end, &lineage_of(&end, lineage.clone()))?;
+        let mut lineage = lineage_of(&end, lineage.clone());
+        let begun = begin_timeline(open, end.position, &mut lineage);
+        let position = begun.map_err(|error| database_error(open, &error))?;
+        put_place(open, position, &lineage)?;
+        filled = Some((position, lineage, end));
+        Ok(())
+    };
+    let ledger = if found.looks {
+        let ledger = nameless(found)?;
+        let open = ledger.present().map_err(|error| refused(error.to_string()))?;
+        fill(&open)?;
+        drop(open);
+        ledger
+    } else {
+        build_beside(found, &mut fill)?;
+        if filled.is_none() {
+            return Ok(None);
+        }
+        put_in_place(found)?;
+        found.database(Trust::Ours)?
+    };
+    let Some((position, lineage, end)) = filled else { return Ok(None) };
+    found.sync_passed(&end)?;
+    let mut notes = Vec::new();
+    if let Some(later) = end.later {
+        notes.push(format!("frames from {later} on, to which nothing leads, were left out"));
+    }
+    let as_of_ms = end.at_ms.or(dump.map(|dump| dump.header.at_ms));
+    let (unsynced_bytes, wants_snapshot) = (None, true);
+    Ok(Some(Rows { ledger, end: position, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot }))
+}
+
+/// Fills a new database under its other name.
+fn build_beside(
+    found: &Found,
+    fill: &mut dyn FnMut(&Open) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let io = |error: io::Error| io_error(&error);
+    found.place.remove(NEW_DATABASE).map_err(io)?;
+    let made = found.place.create(NEW_DATABASE).map_err(io)?;
+    let ledger = Ledger::open(Arc::new(DiskStorage(made)), found.options.cache_bytes, Trust::Ours)?;
+    let open = ledger.present().map_err(|error| refused(error.to_string()))?;
+    fill(&open)?;
+    drop(open);
+    ledger.close();
+    Ok(())
+}
+
+/// Puts the new database in the place of the one that came with the copy, which is kept aside.
+fn put_in_place(found: &Found) -> Result<(), OpenError> {
+    let io = |error: io::Error| io_error(&error);
+    if found.database.is_some() {
+        let aside = found.place.put_aside(&[IDENTITY, DATABASE], now_ms()).map_err(io)?;
+        log::info!("the database that came with the copy is kept in ledger/{aside} until the next snapshot");
+    } else {
+        found.place.remove(IDENTITY).map_err(io)?;
+    }
+    found.place.rename(NEW_DATABASE, DATABASE).map_err(io)
+}
+
+/// Loads a snapshot and the frames behind it.
+fn load(found: &Found, open: &Open, dump: Option<&Dump>, from: Position) -> Result<Option<End>, OpenError> {
+    if let Some(dump) = dump {
+        let transaction = open.begin_write(Durability::None);
+        let transaction = transaction.map_err(|error| database_error(open, &error))?;
+        let is_whole = dump.read(|rows| match dump::apply(&transaction, rows) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(io::Error::other("a row of a snapshot cannot be read")),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        });
+        match is_whole {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) if open.is_full() => return Err(full(&error.to_string())),
+            Err(error) => return Err(io_error(&error)),
+        }
+        put_position(&transaction, from)
+            .and_then(|()| Ok(transaction.commit()?))
+            .map_err(|error| database_error(open, &error))?;
+    }
+    match replay(&found.history, open, from) {
+        Ok(end) => Ok(Some(end)),
+        Err(FollowError::Unusable(words)) if open.is_full() => Err(full(&words)),
+        Err(error) => Err(follow_error(&error)),
+    }
+}
+
+/// With neither snapshot nor journal the database is all there is.
+fn witness(found: &Found) -> Result<Rows, OpenError> {
+    let nothing = "there is no whole snapshot and no journal from which it could be made anew";
+    if found.database.is_none() {
+        return Err(damaged(nothing.to_owned()));
+    }
+    let ledger = found.database(Trust::None).map_err(|error| match error.cause {
+        OpenCause::Damaged => damaged(format!("{}; {nothing}", error.reason)),
+        _ => error,
+    })?;
+    let open = ledger.present().map_err(|error| refused(error.to_string()))?;
+    let known = open.position().and_then(|position| Ok((position, open.lineage()?)));
+    let (position, mut lineage) = known.map_err(|error| database_error(&open, &error))?;
+    let position = position.unwrap_or_else(Position::start);
+    if !found.looks {
+        // It is another's, and must not be taken for that of what comes now.
+        found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;
+    }
+    let begun = begin_timeline(&open, position, &mut lineage);
+    let end = begun.map_err(|error| database_error(&open, &error))?;
+    drop(open);
+    let (as_of_ms, unsynced_bytes, wants_snapshot) = (None, Some(0), true);
+    Ok(Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes: Vec::new(), wants_snapshot })
+}
