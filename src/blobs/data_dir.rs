@@ -169,6 +169,17 @@ impl DataDir {
         Ok(dir)
     }
 
+    /// Opens a directory for its files alone, whether or not it has a ledger, and changes nothing in it, but
+    /// for its lock.
+    pub fn open_files(root: &Path) -> Result<Self, OpenDirError> {
+        let blobs = root.join("blobs");
+        if !RealDisk.stat(&blobs).is_ok_and(|found| found.kind == Kind::Directory) {
+            return Err(OpenDirError::Absent(root.to_path_buf()));
+        }
+        let lock = lock::take(root)?;
+        Ok(Self::locked(root, Readers::of(root), lock))
+    }
+
     /// Opens a directory that has a ledger already.
     pub fn open_existing(root: &Path) -> Result<Self, OpenDirError> {
         root::expect_ledger(&RealDisk, root)?;

@@ -119,7 +119,7 @@ impl Found {
                 _ => Likeness::Other,
             };
             // Whoever has a segment under another name may be writing to it.
-            if history.segments().iter().any(|segment| segment.is_shared) {
+            if options.rebuilds || history.segments().iter().any(|segment| segment.is_shared) {
                 likeness = Likeness::Other;
             }
             let (place, options) = (place.clone(), *options);
