@@ -46,7 +46,10 @@ impl FoundFiles {
     /// The list as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let blob = |FoundFile { digest, bytes, kind }: &FoundFile| json!({"digest": digest.to_string(), "bytes": bytes, "kind": kind});
+        let blob = |file: &FoundFile| {
+            let FoundFile { digest, bytes, kind } = file;
+            json!({"digest": digest.to_string(), "bytes": bytes, "kind": kind})
+        };
         json!({
             "count": self.files.len(),
             "bytes": self.files.iter().map(|file| file.bytes).sum::<u64>(),
