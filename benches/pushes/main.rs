@@ -1,8 +1,8 @@
 //! Durable pushes of manifests: how many a second, with some pushers at a time.
 //!
-//! `cargo bench --bench pushes`. `WHARFINGER_BENCH_PEER` names another build of the program to compare with: both
-//! are measured in turns and in one run, and only the ratios say something. `WHARFINGER_BENCH_ROUNDS` says how
-//! many turns there are.
+//! `cargo bench --bench pushes`. `WHARFINGER_BENCH_PEER` names another build of the program to compare with:
+//! both are measured in turns and in one run, and only the ratios say something. `WHARFINGER_BENCH_ROUNDS`
+//! says how many turns there are.
 
 #[path = "../access/client.rs"]
 mod client;
