@@ -35,8 +35,9 @@ pub struct Keeper {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes of frames behind the last snapshot.
+    /// Bytes of frames behind the last snapshot, and how many of them are to wake the thread: not every commit.
     bytes: u64,
+    wakes_at: u64,
     /// The size of the last snapshot, and when it was made.
     last: Option<(u64, u64)>,
     /// When the first frame came that no snapshot has.
@@ -72,8 +73,10 @@ impl Keeper {
         if state.since_ms.is_none() {
             state.since_ms = Some(now_ms());
         }
-        drop(state);
-        self.changed.notify_all();
+        if state.bytes >= state.wakes_at {
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     /// The database has all frames up to this one on the disk.
@@ -115,6 +118,7 @@ impl Keeper {
             if state.is_settled && (state.is_wanted || state.bytes >= threshold || is_old) {
                 return true;
             }
+            state.wakes_at = threshold;
             let waited = self.changed.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
