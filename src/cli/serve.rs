@@ -101,6 +101,9 @@ fn prepare(inputs: &Inputs, accepts_loss: bool) -> Result<Prepared, String> {
     let listener = bind("listen", config.listen)?;
     let watched = config.metrics_listen.map(|address| bind("metrics_listen", address)).transpose()?;
     let store = open_store(&config, accepts_loss).map_err(|error| error.to_string())?;
+    for words in store.dir().warnings().unwrap_or_default() {
+        log::warn!("{words}");
+    }
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");

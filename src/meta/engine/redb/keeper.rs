@@ -35,8 +35,9 @@ pub struct Keeper {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes of frames behind the last snapshot, and how many of them are to wake the thread: not every commit.
+    /// Bytes of frames behind the last snapshot.
     bytes: u64,
+    /// How many of them are to wake the thread: not every commit.
     wakes_at: u64,
     /// The size of the last snapshot, and when it was made.
     last: Option<(u64, u64)>,
