@@ -22,6 +22,7 @@ mod ledger;
 mod place;
 mod position;
 mod rebuild;
+mod refusal;
 mod snapshot;
 mod start;
 mod storage;
