@@ -106,6 +106,14 @@ pub fn writers(count: u8, random: &mut Random) -> Vec<Writer> {
     (0..count).map(|number| Writer::new(number, random)).collect()
 }
 
+/// How many cuts the ledger of one writer goes through; `WHARFINGER_POWER_CUTS` says another number.
+const CUTS: usize = 1400;
+
+fn cuts() -> usize {
+    let given = std::env::var("WHARFINGER_POWER_CUTS");
+    given.map_or(CUTS, |given| given.parse().expect("WHARFINGER_POWER_CUTS is a whole number"))
+}
+
 /// One ledger through many cuts, some of them during the recovery from the one before.
 fn survive(test: &str, cuts: usize, count: u8) {
     let seed = random::seed(test);
@@ -125,13 +133,13 @@ fn survive(test: &str, cuts: usize, count: u8) {
 
 #[test]
 fn a_ledger_survives_power_cuts() {
-    survive("a_ledger_survives_power_cuts", 150, 1);
+    survive("a_ledger_survives_power_cuts", cuts(), 1);
 }
 
 /// Several writes share a commit here, so the seed alone does not say which.
 #[test]
 fn a_ledger_with_many_writers_survives_power_cuts() {
-    survive("a_ledger_with_many_writers_survives_power_cuts", 50, 4);
+    survive("a_ledger_with_many_writers_survives_power_cuts", 200, 4);
 }
 
 /// However early the very first opening ends, the next one opens.
