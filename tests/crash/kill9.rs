@@ -3,7 +3,7 @@
 //! as a whole or not at all.
 
 mod known;
-mod worker;
+pub mod worker;
 
 use std::fs;
 use std::path::Path;

@@ -61,7 +61,7 @@ impl Journal {
     }
 
     /// Appends a frame and syncs it. Where there is no room, which [`crate::disk::is_full`] of the error
-    /// says, the frame is not there and will not be.
+    /// says, the frame is not there and will not be. After any other error it may be.
     pub fn append(&mut self, payload: &[u8], at_ms: u64, identity: &mut IdentityFile) -> io::Result<usize> {
         let needed = frame::frame_bytes(payload.len()) as u64;
         if self.current.as_ref().is_none_or(|current| current.len - current.offset < needed) {
@@ -78,17 +78,21 @@ impl Journal {
         current.offset += needed;
         self.end = Position { sequence: self.end.sequence + 1, chain, ..self.end };
         if self.spare.is_none() && current.offset * 2 > current.len {
-            self.prepare();
+            self.prepare()?;
         }
         Ok(bytes.len())
     }
 
     /// Takes the room of the next segment. Where there is none, the present one goes on to its end.
-    fn prepare(&mut self) {
+    fn prepare(&mut self) -> io::Result<()> {
         match self.allocate(self.next_bytes) {
             Ok(spare) => self.spare = Some(spare),
-            Err(error) => log::warn!("there is no room for the next piece of the journal: {error}"),
+            Err(error) if is_full(&error) => {
+                log::warn!("there is no room for the next piece of the journal: {error}");
+            }
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn allocate(&self, len: u64) -> io::Result<Spare> {
