@@ -5,9 +5,12 @@
 //! A failure prints the seed, with which it comes again: `WHARFINGER_SEED=<seed> cargo test --test
 //! properties`.
 
+mod changes;
 mod content_range;
 mod descriptor;
 mod digest;
+mod identity;
+mod journal;
 mod key;
 mod manifest;
 mod name;
@@ -17,6 +20,7 @@ mod record;
 mod route;
 mod session;
 mod setting;
+mod snapshot;
 mod tag;
 
 #[expect(dead_code, reason = "shared with the other test binaries; each uses its part")]
@@ -124,7 +128,8 @@ macro_rules! properties {
 }
 
 properties! {
-    content_range descriptor digest key manifest name query range record route session setting tag
+    changes content_range descriptor digest identity journal key manifest name query range record route session
+    setting snapshot tag
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod keeper;
 mod ledger;
 mod place;
 mod position;
+#[doc(hidden)]
+pub mod readers;
 mod rebuild;
 mod snapshot;
 mod start;

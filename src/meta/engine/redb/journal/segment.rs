@@ -97,6 +97,11 @@ impl Segment {
     /// Opens a segment; none where its header is not whole.
     pub fn open(place: &Place, name: &str) -> io::Result<Option<Self>> {
         let Some(file) = place.open(name, How::Read)? else { return Ok(None) };
+        Self::of(name, file)
+    }
+
+    /// The segment that a file is; none where its header is not whole.
+    pub fn of(name: &str, file: Box<dyn DiskFile>) -> io::Result<Option<Self>> {
         let stat = file.stat()?;
         if stat.len < SEGMENT_HEADER_BYTES {
             return Ok(None);
