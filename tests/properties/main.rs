@@ -27,6 +27,9 @@ mod tag;
 #[path = "../support/random.rs"]
 mod random;
 
+use std::fs;
+use std::path::Path;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
@@ -130,6 +133,21 @@ macro_rules! properties {
 properties! {
     changes content_range descriptor digest identity journal key manifest name query range record route session
     setting snapshot tag
+}
+
+/// No chance finds a checksum, so the fuzzer begins with these.
+#[test]
+fn the_seeds_of_the_fuzzer_are_whole_files() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let wanted = [
+        ("identity", identity::samples()),
+        ("journal", journal::samples()),
+        ("snapshot", snapshot::samples()),
+    ];
+    for (name, samples) in wanted {
+        let seed = fs::read(seeds.join(name).join("whole")).expect(name);
+        assert!(seed == samples[0], "fuzz/seeds/{name}/whole is not what is written now");
+    }
 }
 
 #[test]
