@@ -123,9 +123,9 @@ fn a_start_that_meets_a_failing_disk_is_refused_and_the_next_one_serves() {
         assert_eq!(failed.len(), 1, "{calls}: {failed:?}");
         said.expect_refusal().expect_words(WORDS);
     }
-    let served = Server::builder().data(&copy).start();
-    image.assert_pullable(&served.client(), "team/app", "v1");
-    drop(served);
+    let copied = Server::builder().data(&copy).start();
+    image.assert_pullable(&copied.client(), "team/app", "v1");
+    drop(copied);
     server.restart();
 }
 

@@ -264,7 +264,11 @@ fn superfluous<'a>(
         };
         let (stay, go): (Vec<_>, Vec<_>) = dumps.iter().partition(kept);
         let cut = from.map_or(0, |dump| dump.sequence).min(checkpointed);
-        let is_needed = |index: &usize| !segments[index + 1..].iter().any(|next| next.first <= cut + 1);
+        // Of two that begin with the same frame one has none: which one, their order does not say, since it
+        // is that of a clock.
+        let is_over = |piece: &Piece<'a>, next: &Piece<'a>| piece.first < next.first && next.first <= cut + 1;
+        let is_needed =
+            |&index: &usize| !segments[index + 1..].iter().any(|next| is_over(&segments[index], next));
         let (needed, over): (Vec<_>, Vec<_>) = (0..segments.len()).partition(is_needed);
         let bytes: u64 = stay.iter().map(|dump| dump.len).sum::<u64>()
             + needed.iter().map(|&index| segments[index].len).sum::<u64>();
@@ -327,5 +331,18 @@ mod tests {
         assert_eq!(gone(&all, 1000), ["j1"]);
         assert_eq!(gone(&all, 45), ["a", "j1", "j50", "j100"]);
         assert_eq!(gone(&all, 25), ["a", "j1", "j50", "j100", "j200", "b"]);
+    }
+
+    #[test]
+    fn of_two_segments_with_one_beginning_neither_goes_before_the_other() {
+        let piece = |name, first| Piece { name, first, len: 1 };
+        // One of them has no frame, whichever the clock says is the later one.
+        let segments = [piece("a", 1), piece("b", 50), piece("c", 50), piece("d", 70)];
+        let gone = |checkpointed| {
+            let dump = Kept { name: "s", sequence: 100, age_ms: 30 * HOUR_MS, len: 1 };
+            superfluous(&[dump], &segments, checkpointed, &LedgerOptions::default())
+        };
+        assert_eq!((gone(48), gone(49), gone(68)), (vec![], vec!["a"], vec!["a"]));
+        assert_eq!(gone(69), ["a", "b", "c"]);
     }
 }

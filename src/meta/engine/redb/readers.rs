@@ -22,6 +22,9 @@ const SALT: frame::Salt = [3; 16];
 /// A changed row: its table's number, its key, and its value where it has one.
 pub type Change = (usize, Vec<u8>, Option<Vec<u8>>);
 
+/// The payloads of frames, and the number of a later one.
+pub type Frames = (Vec<Vec<u8>>, Option<u64>);
+
 /// A file in memory.
 #[derive(Debug, Default)]
 struct Memory(Mutex<Vec<u8>>);
@@ -102,7 +105,7 @@ pub fn segment(payloads: &[Vec<u8>]) -> Vec<u8> {
 
 /// The payloads of the frames of a segment that count, and the number of a whole one behind the end of these.
 /// None: its header is not whole.
-pub fn frames(segment: &[u8]) -> io::Result<Option<(Vec<Vec<u8>>, Option<u64>)>> {
+pub fn frames(segment: &[u8]) -> io::Result<Option<Frames>> {
     let Some(segment) = Segment::of("segment", Memory::boxed(segment))? else { return Ok(None) };
     let (mut frames, mut payloads) = (segment.frames(), Vec::new());
     while let Some(frame) = frames.next()? {

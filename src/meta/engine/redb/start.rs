@@ -9,14 +9,15 @@
 //! What was touched or copied goes on with a timeline of its own. Two histories in one directory are refused.
 
 use super::super::{OpenCause, OpenError, Opened, Origin};
-use super::books::{begin_timeline, replay};
+use super::books::{begin_timeline, now_ms, replay};
 use super::dump::Dump;
 use super::identity::{Identity, IdentityFile, Likeness};
 use super::journal::Journal;
 use super::journal::history::{End, FollowError, History};
+use super::journal::segment::first_of;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Open, Trust};
-use super::place::{DATABASE, IDENTITY, Place, SEGMENT};
+use super::place::{DATABASE, IDENTITY, Place};
 use super::position::{Fork, Position};
 use super::storage::DiskStorage;
 use super::{LedgerOptions, rebuild};
@@ -99,6 +100,7 @@ fn open(found: Found) -> Result<Started, OpenError> {
             if !reason.is_empty() {
                 log::warn!("the ledger's database is made anew: {reason}");
             }
+            found.expect_end_of_journal(0)?;
             let rows = rebuild::copy(&found)?;
             found.started(rows, Origin::Copy)
         }
@@ -141,7 +143,7 @@ impl Found {
         if self.likeness == Likeness::Same {
             return Ok(());
         }
-        let known = newest.strip_prefix(SEGMENT).and_then(|name| name.split('.').next()?.parse().ok());
+        let known = first_of(newest);
         let mut left = Vec::new();
         for segment in self.history.segments() {
             let is_newer = segment.header.first >= known.unwrap_or(0_u64) && segment.name != newest;
@@ -158,6 +160,29 @@ impl Found {
              copy into an empty directory, or take away what is not in it (rsync --delete does); to keep \
              what was there before, put back the {IDENTITY} and {DATABASE} that were in {directory}",
             left.join(", ")
+        )))
+    }
+
+    /// Refuses a journal whose last segment cannot be read or has gone, where the database, which has all up
+    /// to a frame, has nothing of it: what it had was acknowledged.
+    fn expect_end_of_journal(&self, has: u64) -> Result<(), OpenError> {
+        let newest = self.identity.as_ref().map(|identity| identity.newest.as_str());
+        // A copy may have been made of the one before the other.
+        let newest = newest.filter(|name| !name.is_empty() && self.likeness == Likeness::Same);
+        let is_there = |name: &str| self.history.segments().iter().any(|segment| segment.name == name);
+        let lost = self.history.damaged_end().or(newest.filter(|name| !is_there(name)));
+        let is_witness = |name: &&str| first_of(name).is_some_and(|first| first <= has);
+        let Some(name) = lost.filter(|name| !is_witness(name)) else { return Ok(()) };
+        if self.options.accept_loss {
+            let aside =
+                || if self.looks { Ok(()) } else { self.place.put_aside(&[name], now_ms()).map(drop) };
+            return aside().map_err(|error| io_error(&error));
+        }
+        let directory = self.place.directory.display();
+        Err(damaged(format!(
+            "the end of the journal, {name} in {directory}, is damaged, has gone, or was written by a newer \
+             program: what it has was acknowledged. Put it back or put back a backup, or go on without it with \
+             `--accept-loss`"
         )))
     }
 
@@ -201,8 +226,9 @@ impl Found {
         let identity = if self.looks {
             IdentityFile::none(self.place.clone())
         } else {
-            // The one that came with a copy is of no use to it.
-            let there = self.identity.filter(|_| matches!(origin, Origin::Original | Origin::Touched));
+            // The one that came with a copy is of no use to it, and one may name what was lost.
+            let is_right = matches!(origin, Origin::Original | Origin::Touched) && !self.options.accept_loss;
+            let there = self.identity.filter(|_| is_right);
             IdentityFile::new(self.place.clone(), there, newest).map_err(|error| io_error(&error))?
         };
         let journal = (!self.looks).then(|| {
@@ -239,6 +265,7 @@ fn original_in(found: &Found, database: Result<Ledger, OpenError>) -> Result<Out
         Ok(None) => return Ok(Outcome::Useless("it does not say where in the journal it is".into())),
         Err(error) => return Ok(Outcome::Useless(error.to_string())),
     };
+    found.expect_end_of_journal(position.sequence)?;
     let end = catch_up(found, &open, position, &lineage)?;
     drop(open);
     if !end.is_known {
@@ -334,6 +361,7 @@ fn touched(found: &Found) -> Result<Outcome, OpenError> {
         Ok(None) => return Ok(Outcome::Useless("it does not say where in the journal it is".into())),
         Err(error) => return Ok(Outcome::Useless(error.to_string())),
     };
+    found.expect_end_of_journal(position.sequence)?;
     let end = catch_up(found, &open, position, &lineage)?;
     if !end.is_known {
         return Ok(Outcome::Useless("it is not of the history that the journal has".into()));

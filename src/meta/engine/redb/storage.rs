@@ -253,6 +253,7 @@ impl StorageBackend for Access {
 mod tests {
     use super::*;
     use ::redb::backends::InMemoryBackend;
+    use std::io::ErrorKind;
 
     #[test]
     fn what_is_kept_is_read_and_not_written() {
@@ -286,11 +287,11 @@ mod tests {
         assert!(!watch.is_full());
         for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
             let watch = Watch::default();
-            watch.note(kind);
+            watch.note(&kind.into());
             assert!(watch.is_full(), "{kind}");
         }
-        watch.note(ErrorKind::StorageFull);
-        watch.note(ErrorKind::Other);
+        watch.note(&ErrorKind::StorageFull.into());
+        watch.note(&ErrorKind::Other.into());
         assert!(!watch.is_full(), "a device that fails, too");
     }
 }

@@ -400,3 +400,51 @@ fn a_ledger_knows_where_it_comes_from_after_many_touches() {
     scene.copy("a", "b");
     assert_eq!(rows(&scene.open("b")), expected(180));
 }
+
+fn newest_segment(scene: &Scene, name: &str) -> PathBuf {
+    let names = place(&scene.directory(name)).names().unwrap();
+    scene.directory(name).join(names.into_iter().filter(|name| name.starts_with("journal-")).max().unwrap())
+}
+
+/// A header is synced before its segment has a name, so what is wrong with it is no write that was cut off.
+#[test]
+fn a_journal_whose_end_cannot_be_read_or_has_gone_is_refused() {
+    for (is_copy, has_gone) in [(false, false), (true, false), (false, true)] {
+        let mut scene = Scene::new();
+        let engine = scene.open("a");
+        engine.settle().unwrap();
+        put(&engine, 0..10);
+        drop(engine);
+        let engine = scene.open("a");
+        engine.settle().unwrap();
+        put(&engine, 10..20);
+        kill(engine);
+        let name = if is_copy { "b" } else { "a" };
+        if is_copy {
+            scene.copy("a", name);
+        }
+        let segment = newest_segment(&scene, name);
+        if has_gone {
+            fs::remove_file(&segment).unwrap();
+        } else {
+            let mut bytes = fs::read(&segment).unwrap();
+            bytes[30] ^= 1;
+            fs::write(&segment, bytes).unwrap();
+        }
+        let refusal = scene.try_open(name).map(drop).unwrap_err();
+        let segment = segment.file_name().unwrap().to_str().unwrap();
+        assert!(refusal.reason.contains(&format!("the end of the journal, {segment}")), "{refusal}");
+        scene.options.accept_loss = true;
+        let engine = scene.open(name);
+        engine.settle().unwrap();
+        assert_eq!(rows(&engine), expected(10));
+        drop(engine);
+        // It is lost, and that is that.
+        scene.options.accept_loss = false;
+        let engine = scene.open(name);
+        engine.settle().unwrap();
+        put(&engine, 10..15);
+        drop(engine);
+        assert_eq!(rows(&scene.open(name)), expected(15));
+    }
+}

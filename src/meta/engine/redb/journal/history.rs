@@ -3,15 +3,15 @@
 use super::super::place::Place;
 use super::super::position::{Fork, Position, Timeline};
 use super::frame::Frame;
-use super::segment::{Frames, Segment};
+use super::segment::{Broken, Frames, Segment};
 use std::io;
 
 /// The segments of a place.
 #[derive(Debug)]
 pub struct History {
     segments: Vec<Segment>,
-    /// The names of segments whose headers are not whole.
-    pub broken: Vec<String>,
+    /// The segments whose headers are not whole.
+    broken: Vec<Broken>,
 }
 
 /// Where the frames that follow each other end.
@@ -70,6 +70,15 @@ impl History {
         let behind = snapshot.map_or(0, |position| position.sequence);
         let is_behind = |segment: &&Segment| segment.header.first > behind;
         self.segments.iter().filter(is_behind).map(|segment| segment.len).sum()
+    }
+
+    /// A segment behind all others whose header was damaged: it was synced before the segment had its name,
+    /// and nothing else says which frames there were. Where there is a later one, frames that are missed are
+    /// missed there.
+    pub fn damaged_end(&self) -> Option<&str> {
+        let last = self.segments.last().map_or(0, |segment| segment.header.first);
+        let is_end = |broken: &&Broken| !broken.is_short && broken.first.is_none_or(|first| first >= last);
+        self.broken.iter().find(is_end).map(|broken| broken.name.as_str())
     }
 
     /// Whether nothing was ever committed.
