@@ -96,6 +96,41 @@ fn a_directory_that_cannot_be_synced_ends_the_server() {
     work_until_it_fails(TEST, &mut server, &mut workers, &fault);
 }
 
+/// The thread that makes snapshots answers nobody, and is told of a disk that fails like any other.
+#[test]
+fn a_snapshot_that_cannot_be_named_ends_the_server() {
+    const TEST: &str = "crash::eio::a_snapshot_that_cannot_be_named_ends_the_server";
+    if !strace::is_there(TEST) {
+        return;
+    }
+    let seed = random::seed(TEST);
+    let mut server = Server::builder().env("WHARFINGER_LEDGER_SNAPSHOT_BYTES", "65536").start();
+    let base = ImageBuilder::sample(seed);
+    base.clone().build().push(&server.client(), "team/app", "v0");
+    // Nothing else is renamed from now on.
+    let fault = Fault { calls: "?rename,?renameat,?renameat2", when: "1".to_owned(), path: None };
+    let Some(mut strace) = Strace::attach(TEST, server.pid(), &fault) else { return };
+    let (client, words) = (server.client(), "words ".repeat(5000));
+    let image =
+        |number: usize| base.clone().annotation("org.example.words", &format!("{number} {words}")).build();
+    let put = |number: &usize| {
+        let image = image(*number);
+        let path = format!("/v2/team/app/manifests/v{number}");
+        let request = client.request("PUT", &path).header("content-type", &image.media_type);
+        request.body(&image.bytes).attempt().is_some_and(|reply| reply.expect_status(201).status == 201)
+    };
+    let acknowledged: Vec<_> = (1..1000).take_while(put).collect();
+    assert_eq!(server.wait_for_end().code(), Some(DISK_FAILED), "{}", server.log());
+    strace.wait_for_end();
+    let failed = strace.failed_calls();
+    assert!(failed.len() == 1 && failed[0].contains("/snapshot-"), "{failed:?}");
+    assert!(server.log().contains("wharfinger: the disk failed: a snapshot"), "{}", server.log());
+    server.restart();
+    for number in acknowledged {
+        image(number).assert_pullable(&server.client(), "team/app", &format!("v{number}"));
+    }
+}
+
 /// Copies the directory of a stopped server.
 fn copy_of(server: &Server, home: &tempfile::TempDir) -> PathBuf {
     let copy = home.path().join("copy");

@@ -4,7 +4,6 @@
 //! behind it, whatever it copies first. So the newest snapshot that is older than that stays, with all frames
 //! behind it, and the next one that will be.
 
-use super::LedgerOptions;
 use super::books::now_ms;
 use super::dump::{self, Dump, DumpError};
 use super::journal::history::History;
@@ -12,6 +11,8 @@ use super::ledger::Ledger;
 use super::place::Place;
 use super::position::Fork;
 use super::snapshot::RedbSnapshot;
+use super::{LedgerOptions, OnFailure};
+use crate::disk::is_fatal;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -156,6 +157,7 @@ pub struct Work {
     /// The timelines that the ledger's own left, the newest first.
     pub lineage: Vec<Fork>,
     pub keeper: Arc<Keeper>,
+    pub on_failure: OnFailure,
 }
 
 impl Work {
@@ -172,6 +174,13 @@ impl Work {
             match self.snapshot() {
                 Ok(()) => {}
                 Err(DumpError::Stopped) => return,
+                // A sync that failed here may have been told here alone: what others wrote may be lost.
+                Err(DumpError::Io(error)) if is_fatal(&error) => {
+                    let words = format!("a snapshot of the ledger could not be made: {error}");
+                    log::error!("{words}");
+                    self.ledger.end();
+                    return (self.on_failure)(&words);
+                }
                 Err(error) => {
                     log::warn!("a snapshot of the ledger could not be made, it will be tried again: {error}");
                     self.keeper.pause();
