@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Change nothing, and list what the files alone say: for a directory whose ledger is lost
     #[arg(long)]
     files_only: bool,
+    /// Go on though frames of the journal are missing: what they had is lost
+    #[arg(long)]
+    accept_loss: bool,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -26,8 +29,9 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let rebuilt = config::load(&inputs)
-        .and_then(|config| if arguments.files_only { list_files(&config) } else { rebuild(&config) });
+    let rebuilt = config::load(&inputs).and_then(|config| {
+        if arguments.files_only { list_files(&config) } else { rebuild(&config, arguments.accept_loss) }
+    });
     let report = match rebuilt {
         Ok(report) => report,
         Err(words) => return wrong_use(&words),
@@ -44,9 +48,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Makes the database anew, and brings rows and files together as a start on a copy does.
-fn rebuild(config: &Config) -> Result<Value, String> {
+fn rebuild(config: &Config, accepts_loss: bool) -> Result<Value, String> {
     let mut options = store_options(config);
-    options.ledger.rebuilds = true;
+    (options.ledger.rebuilds, options.ledger.accept_loss) = (true, accepts_loss);
     let store = DataDir::open_existing(&config.data).map_err(|error| error.to_string())?;
     let store = Store::open(store, options).map_err(|error| error.to_string())?;
     let registry = Registry::new(store, Arc::new(SystemClock), config.clone());

@@ -188,11 +188,5 @@ pub fn is_fatal(error: &io::Error) -> bool {
 /// Whether an I/O error says that there is no room left (for this process, or on the disk).
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
-    is_full_kind(error.kind())
-}
-
-/// Whether an I/O error of that kind says that there is no room left.
-#[must_use]
-pub fn is_full_kind(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

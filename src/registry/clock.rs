@@ -16,6 +16,13 @@ pub fn rfc3339(ms: u64) -> String {
     time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.0}"))
 }
 
+/// Whether it is so long since a time, or the clock was set back behind that: then nobody knows, and what is
+/// done now and then would wait until the clock is there again.
+#[must_use]
+pub const fn has_passed(since_ms: u64, wait_ms: u64, now_ms: u64) -> bool {
+    now_ms < since_ms || now_ms - since_ms >= wait_ms
+}
+
 /// The machine's clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
@@ -41,6 +48,11 @@ impl ManualClock {
     /// Moves it on.
     pub fn advance_ms(&self, by_ms: u64) {
         self.0.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    /// Sets it, as somebody sets a clock that is wrong.
+    pub fn set_ms(&self, now_ms: u64) {
+        self.0.store(now_ms, Ordering::SeqCst);
     }
 }
 

@@ -46,10 +46,8 @@ impl Registry {
     /// what was found.
     fn settle_placement(&self) -> Result<(bool, Option<String>), Error> {
         let Some(placement) = self.placement() else { return Ok((true, None)) };
-        if placement == Placement::Copied {
-            // Whoever copied it need not have waited until it was on the disk.
-            self.store.sync_file_system()?;
-        }
+        // Whoever put files here need not have waited until they were on the disk.
+        self.store.sync_file_system()?;
         match self.settle_copy(placement) {
             Ok(report) => {
                 let words = self.words_of_copy(placement, &report);
@@ -116,8 +114,8 @@ impl Registry {
     /// Unlinks collected files, in batches: a copy of the directory that is being made shall not miss them.
     fn unlink_if_due(&self, wait_ms: u64) -> Result<usize, Error> {
         let now_ms = self.clock.now_ms();
-        let waits = now_ms.saturating_sub(self.unlinked_at_ms.load(Ordering::Relaxed)) < wait_ms;
-        if waits || self.store.holds_files() {
+        let is_due = clock::has_passed(self.unlinked_at_ms.load(Ordering::Relaxed), wait_ms, now_ms);
+        if !is_due || self.store.holds_files() {
             return Ok(0);
         }
         let files = self.sweep()?;
@@ -128,7 +126,7 @@ impl Registry {
     /// Says how many manifests the rules took, and whether there is more for them to take at once.
     fn enforce_rules_if_due(&self, wait_ms: u64, steps: u64) -> Result<(u64, bool), Error> {
         let now_ms = self.clock.now_ms();
-        if now_ms.saturating_sub(self.retained_at_ms.load(Ordering::Relaxed)) < wait_ms {
+        if !clock::has_passed(self.retained_at_ms.load(Ordering::Relaxed), wait_ms, now_ms) {
             return Ok((0, false));
         }
         let (deleted, unfinished) = self.enforce_rules(steps)?;

@@ -1,6 +1,7 @@
 //! Crashes: the process killed, each step of an upload cut off, the power gone under the ledger; and a disk
-//! without room.
+//! without room, or on which calls fail.
 
+mod eio;
 mod full;
 mod kill9;
 mod power;

@@ -5,9 +5,12 @@
 //! A failure prints the seed, with which it comes again: `WHARFINGER_SEED=<seed> cargo test --test
 //! properties`.
 
+mod changes;
 mod content_range;
 mod descriptor;
 mod digest;
+mod identity;
+mod journal;
 mod key;
 mod manifest;
 mod name;
@@ -17,11 +20,15 @@ mod record;
 mod route;
 mod session;
 mod setting;
+mod snapshot;
 mod tag;
 
 #[expect(dead_code, reason = "shared with the other test binaries; each uses its part")]
 #[path = "../support/random.rs"]
 mod random;
+
+use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -124,7 +131,23 @@ macro_rules! properties {
 }
 
 properties! {
-    content_range descriptor digest key manifest name query range record route session setting tag
+    changes content_range descriptor digest identity journal key manifest name query range record route session
+    setting snapshot tag
+}
+
+/// No chance finds a checksum, so the fuzzer begins with these.
+#[test]
+fn the_seeds_of_the_fuzzer_are_whole_files() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let wanted = [
+        ("identity", identity::samples()),
+        ("journal", journal::samples()),
+        ("snapshot", snapshot::samples()),
+    ];
+    for (name, samples) in wanted {
+        let seed = fs::read(seeds.join(name).join("whole")).expect(name);
+        assert!(seed == samples[0], "fuzz/seeds/{name}/whole is not what is written now");
+    }
 }
 
 #[test]

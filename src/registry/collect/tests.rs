@@ -240,3 +240,77 @@ fn an_explanation_leads_from_a_tag_to_the_blob() {
     let why = scene.registry.explain(signature).unwrap();
     assert_eq!((&why.visible_in[0].through[..], why.visible_in[0].manifest), (&[outer][..], signature));
 }
+
+const NOW_MS: u64 = 1_700_000_000_000;
+
+/// Times in rows are those of the clock, so one that goes back keeps longer and ends nothing early.
+#[test]
+fn a_clock_that_is_set_back_ends_nothing_early() {
+    let mut scene = Scene::new(|_| {});
+    let kept = scene.push_image("team/app", "v1", &[b"kept"]);
+    scene.push_image("team/app", "v2", &[b"seen"]);
+    scene.push_blob("team/app", b"leased");
+    scene.delete("team/app", kept);
+    for is_started in [false, true] {
+        scene.clock.set_ms(NOW_MS - 400 * DAY_MS);
+        if is_started {
+            scene.start();
+        }
+        scene.registry.keep_house().unwrap();
+        assert!(scene.is_there("team/app", digest(b"leased")) && scene.is_stored(digest(b"kept")));
+        // What is pushed meanwhile is there as well, and of an image that is seen no time says anything.
+        let late = scene.push_image("team/app", "v3", &[b"late"]);
+        scene.clock.set_ms(NOW_MS);
+        assert_eq!(scene.round().blobs, 0);
+        assert!(scene.is_visible("team/app", late) && scene.is_linked("team/app", digest(b"late")));
+    }
+    scene.undelete("team/app", "").unwrap();
+    assert!(scene.is_visible("team/app", kept) && scene.is_linked("team/app", digest(b"kept")));
+    scene.clock.advance_ms(2 * DAY_MS);
+    scene.round();
+    assert!(!scene.is_there("team/app", digest(b"leased")), "a lease ends in the end");
+    assert!(["kept", "seen", "late"].iter().all(|layer| scene.is_stored(digest(layer.as_bytes()))));
+}
+
+/// A clock that goes forth ends what waits for a time, and nothing else; what comes later waits as ever.
+#[test]
+fn a_clock_that_is_set_forth_takes_nothing_that_is_seen() {
+    let mut scene = Scene::new(|_| {});
+    let kept = scene.push_image("team/app", "v1", &[b"kept"]);
+    let seen = scene.push_image("team/app", "v2", &[b"seen"]);
+    scene.push_blob("team/app", b"leased");
+    scene.delete("team/app", kept);
+    scene.clock.set_ms(NOW_MS + 400 * DAY_MS);
+    scene.start();
+    scene.round();
+    assert!(!scene.is_stored(digest(b"kept")) && !scene.is_stored(digest(b"leased")));
+    assert!(scene.is_visible("team/app", seen) && scene.tag("team/app", "v2") == Some(seen));
+    scene.push_blob("team/app", b"meanwhile");
+    scene.clock.set_ms(NOW_MS);
+    scene.push_blob("team/app", b"leased");
+    let again = scene.push_image("team/app", "v1", &[b"kept"]);
+    scene.delete("team/app", again);
+    scene.clock.advance_ms(DAY_MS - 1);
+    assert_eq!(scene.round().manifests, 0);
+    assert!(scene.is_linked("team/app", digest(b"leased")) && scene.is_stored(digest(b"kept")));
+    scene.clock.advance_ms(1);
+    assert_eq!(scene.round().manifests, 1);
+    assert!(!scene.is_linked("team/app", digest(b"leased")));
+    assert!(scene.is_linked("team/app", digest(b"meanwhile")), "it has the end that it was given");
+    assert!(scene.is_linked("team/app", digest(b"seen")));
+}
+
+/// What is done now and then does not wait for a time that was never there.
+#[test]
+fn a_clock_that_was_wrong_keeps_no_file_from_being_unlinked() {
+    let scene = Scene::new(|config| config.settings.keep_deleted_secs = 0);
+    let image = scene.push_image("team/app", "v1", &[b"layer"]);
+    scene.clock.set_ms(NOW_MS + 400 * DAY_MS);
+    scene.registry.keep_house().unwrap();
+    scene.clock.set_ms(NOW_MS);
+    scene.delete("team/app", image);
+    let file = scene.file(digest(b"layer"));
+    scene.round();
+    scene.registry.keep_house().unwrap();
+    assert!(!file.exists());
+}

@@ -115,13 +115,11 @@ impl Books {
 
     /// Makes a group's changes durable: this is its commit.
     pub fn append(&mut self, payload: &[u8], operations: usize) -> std::io::Result<()> {
-        if let Some(failure) = self.keeper.failure() {
-            return Err(std::io::Error::other(failure));
-        }
         let now = Instant::now();
         let bytes = if let Some(journal) = &mut self.journal {
             let bytes = journal.append(payload, now_ms(), &mut self.identity)?;
             self.end = journal.end();
+            self.keeper.note_segment(journal.current_first());
             bytes
         } else {
             self.end = Position { sequence: self.end.sequence + 1, ..self.end };

@@ -30,7 +30,8 @@ const HEADER_MAX_BYTES: usize = 16 + 16 + 40 + 8 + 4 + 24 * LINEAGE_MAX;
 /// What a snapshot says of itself.
 #[derive(Debug, Clone)]
 pub struct SnapshotHeader {
-    salt: Salt,
+    /// What its checksums cover.
+    pub salt: Salt,
     /// The state that it has.
     pub position: Position,
     /// When it was begun, in milliseconds since the epoch.
@@ -88,6 +89,11 @@ pub struct Dump {
 impl Dump {
     fn open(place: &Place, name: &str) -> io::Result<Option<Self>> {
         let Some(file) = place.open(name, How::Read)? else { return Ok(None) };
+        Self::of(name, file)
+    }
+
+    /// The snapshot that a file is; none where its header is not whole.
+    pub fn of(name: &str, file: Box<dyn DiskFile>) -> io::Result<Option<Self>> {
         let len = file.stat()?.len;
         let mut bytes = vec![0; (HEADER_MAX_BYTES + 16).min(usize::try_from(len).unwrap_or(usize::MAX))];
         file.read_exact_at(&mut bytes, 0)?;
@@ -159,8 +165,8 @@ fn block_sum(salt: &Salt, number: u64, len: u32, payload: &[u8]) -> [u8; 16] {
 }
 
 /// A snapshot that is being written.
-struct DumpWriter {
-    file: Box<dyn DiskFile>,
+pub struct DumpWriter<'a> {
+    file: &'a dyn DiskFile,
     salt: Salt,
     offset: u64,
     number: u64,
@@ -168,7 +174,15 @@ struct DumpWriter {
     block: Vec<u8>,
 }
 
-impl DumpWriter {
+impl<'a> DumpWriter<'a> {
+    /// Begins one with its header.
+    pub fn begin(file: &'a dyn DiskFile, header: &SnapshotHeader) -> io::Result<Self> {
+        let bytes = header.to_bytes();
+        file.write_at(&bytes, 0)?;
+        let (offset, salt) = (bytes.len() as u64, header.salt);
+        Ok(Self { file, salt, offset, number: 0, rows: 0, block: Vec::new() })
+    }
+
     fn write(&mut self, len: u32, payload: &[u8]) -> io::Result<()> {
         let mut bytes = len.to_be_bytes().to_vec();
         bytes.extend(payload);
@@ -179,16 +193,27 @@ impl DumpWriter {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Ends the block.
+    pub fn flush(&mut self) -> io::Result<()> {
         let block = std::mem::take(&mut self.block);
         let len = u32::try_from(block.len()).expect("a block is short");
         if len > 0 { self.write(len, &block) } else { Ok(()) }
     }
 
-    fn put(&mut self, table: TableId, key: &[u8], value: &[u8]) -> io::Result<()> {
+    /// Adds a row.
+    pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8]) -> io::Result<()> {
         frame::put_change(&mut self.block, table, key, Some(value));
         self.rows += 1;
         if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Ends it, durably; says how many bytes it has.
+    pub fn finish(mut self) -> io::Result<u64> {
+        self.flush()?;
+        let rows = self.rows.to_be_bytes();
+        self.write(END, &rows)?;
+        self.file.sync()?;
+        Ok(self.offset)
     }
 }
 
@@ -220,19 +245,13 @@ pub fn write(
     let lineage = lineage.iter().take(LINEAGE_MAX).copied().collect();
     let header = SnapshotHeader { salt: random::bytes(), position, at_ms, lineage };
     let write = || {
-        let bytes = header.to_bytes();
-        file.write_at(&bytes, 0)?;
-        let (offset, salt) = (bytes.len() as u64, header.salt);
-        let mut out = DumpWriter { file, salt, offset, number: 0, rows: 0, block: Vec::new() };
+        let mut out = DumpWriter::begin(&*file, &header)?;
         for table in TableId::ALL {
             write_table(&mut out, rows, table, goes_on)?;
         }
-        out.flush()?;
-        let rows = out.rows.to_be_bytes();
-        out.write(END, &rows)?;
-        out.file.sync()?;
+        let len = out.finish()?;
         place.rename(&name, &numbered(SNAPSHOT, position.sequence))?;
-        Ok(out.offset)
+        Ok(len)
     };
     write().inspect_err(|_: &DumpError| {
         place.remove(&name).ok();
@@ -240,7 +259,7 @@ pub fn write(
 }
 
 fn write_table(
-    out: &mut DumpWriter,
+    out: &mut DumpWriter<'_>,
     rows: &dyn ReadRows,
     table: TableId,
     goes_on: &dyn Fn() -> bool,

@@ -57,6 +57,11 @@ impl Identity {
     /// Reads the file; none where it is not there or not whole.
     pub fn read(place: &Place) -> io::Result<Option<Self>> {
         let Some(file) = place.open(IDENTITY, How::Read)? else { return Ok(None) };
+        Self::of(&*file)
+    }
+
+    /// What a file says; none where it is not whole.
+    pub fn of(file: &dyn DiskFile) -> io::Result<Option<Self>> {
         let mut bytes = [0; IDENTITY_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
@@ -82,7 +87,12 @@ impl Identity {
         Some(Self { database: Some(Known { inode, born_ns, len, changed_ns }), newest, is_closed })
     }
 
-    fn to_bytes(&self) -> [u8; IDENTITY_BYTES] {
+    /// One that knows the file of the B-tree.
+    pub fn new(database: &Stat, newest: String) -> Self {
+        Self { database: Some(Known::of(database)), newest, is_closed: false }
+    }
+
+    pub fn to_bytes(&self) -> [u8; IDENTITY_BYTES] {
         let known = self.database.unwrap_or(Known { inode: 0, born_ns: None, len: 0, changed_ns: 0 });
         let mut out = Vec::with_capacity(IDENTITY_BYTES);
         out.extend(MAGIC);

@@ -4,14 +4,15 @@
 //! behind it, whatever it copies first. So the newest snapshot that is older than that stays, with all frames
 //! behind it, and the next one that will be.
 
-use super::LedgerOptions;
 use super::books::now_ms;
 use super::dump::{self, Dump, DumpError};
 use super::journal::history::History;
+use super::journal::segment::first_of;
 use super::ledger::Ledger;
 use super::place::Place;
 use super::position::Fork;
 use super::snapshot::RedbSnapshot;
+use super::{LedgerOptions, OnFailure};
 use crate::disk::{is_fatal, is_full};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,13 +49,13 @@ struct State {
     since_ms: Option<u64>,
     /// The last frame that the database has on the disk.
     checkpointed: u64,
+    /// The first frame of the segment that is written to; 0: none is.
+    current_first: u64,
     /// One is to be made now.
     is_wanted: bool,
     /// Rows and files fit together: before that, nothing is to be kept.
     is_settled: bool,
     is_over: bool,
-    /// The disk failed under a snapshot.
-    failure: Option<String>,
 }
 
 impl Keeper {
@@ -84,6 +85,11 @@ impl Keeper {
             drop(state);
             self.changed.notify_all();
         }
+    }
+
+    /// The first frame of the segment that is written to.
+    pub fn note_segment(&self, first: u64) {
+        self.state().current_first = first;
     }
 
     /// The database has all frames up to this one on the disk.
@@ -131,11 +137,6 @@ impl Keeper {
         }
     }
 
-    /// What the disk said when it failed under a snapshot: nothing more may be acknowledged.
-    pub fn failure(&self) -> Option<String> {
-        self.state().failure.clone()
-    }
-
     fn pause(&self, time: Duration) {
         let waits = |state: &mut State| !state.is_over;
         drop(self.changed.wait_timeout_while(self.state(), time, waits));
@@ -165,6 +166,7 @@ pub struct Work {
     /// The timelines that the ledger's own left, the newest first.
     pub lineage: Vec<Fork>,
     pub keeper: Arc<Keeper>,
+    pub on_failure: OnFailure,
 }
 
 impl Work {
@@ -182,10 +184,12 @@ impl Work {
             match self.prune().map_err(DumpError::Io).and_then(|()| self.snapshot()) {
                 Ok(()) => {}
                 Err(DumpError::Stopped) => return,
+                // A sync that failed here may have been told here alone: what others wrote may be lost.
                 Err(DumpError::Io(error)) if is_fatal(&error) => {
-                    log::error!("the disk failed under a snapshot: {error}");
-                    self.keeper.state().failure = Some(format!("a snapshot of the ledger: {error}"));
-                    return;
+                    let words = format!("a snapshot of the ledger could not be made: {error}");
+                    log::error!("{words}");
+                    self.ledger.end();
+                    return (self.on_failure)(&words);
                 }
                 Err(error) => {
                     log::warn!("a snapshot of the ledger could not be made, it will be tried again: {error}");
@@ -221,7 +225,10 @@ impl Work {
     /// the database does not have on the disk, none goes.
     fn prune(&self) -> io::Result<()> {
         let _held = self.keeper.hold_files();
-        let checkpointed = self.keeper.state().checkpointed;
+        let (checkpointed, current_first) = {
+            let state = self.keeper.state();
+            (state.checkpointed, state.current_first)
+        };
         let dumps = Dump::all(&self.place)?;
         let history = History::read(&self.place)?;
         let segments: Vec<_> = history
@@ -239,7 +246,10 @@ impl Work {
             })
             .collect();
         let gone = superfluous(&found, &segments, checkpointed, &self.options);
-        gone.iter().try_for_each(|name| self.place.remove(name))?;
+        // The one that is written to stays, whatever else there is.
+        let is_current = |name: &str| first_of(name).is_some_and(|first| first >= current_first);
+        let gone = gone.iter().filter(|name| current_first == 0 || !is_current(name));
+        gone.into_iter().try_for_each(|name| self.place.remove(name))?;
         self.place.sync()
     }
 }
@@ -278,7 +288,11 @@ fn superfluous<'a>(
         };
         let (stay, go): (Vec<_>, Vec<_>) = dumps.iter().partition(kept);
         let cut = from.map_or(0, |dump| dump.sequence).min(checkpointed);
-        let is_needed = |index: &usize| !segments[index + 1..].iter().any(|next| next.first <= cut + 1);
+        // Of two that begin with the same frame one has none: which one, their order does not say, since it
+        // is that of a clock.
+        let is_over = |piece: &Piece<'a>, next: &Piece<'a>| piece.first < next.first && next.first <= cut + 1;
+        let is_needed =
+            |&index: &usize| !segments[index + 1..].iter().any(|next| is_over(&segments[index], next));
         let (needed, over): (Vec<_>, Vec<_>) = (0..segments.len()).partition(is_needed);
         let bytes: u64 = stay.iter().map(|dump| dump.len).sum::<u64>()
             + needed.iter().map(|&index| segments[index].len).sum::<u64>();
@@ -341,5 +355,18 @@ mod tests {
         assert_eq!(gone(&all, 1000), ["j1"]);
         assert_eq!(gone(&all, 45), ["a", "j1", "j50", "j100"]);
         assert_eq!(gone(&all, 25), ["a", "j1", "j50", "j100", "j200", "b"]);
+    }
+
+    #[test]
+    fn of_two_segments_with_one_beginning_neither_goes_before_the_other() {
+        let piece = |name, first| Piece { name, first, len: 1 };
+        // One of them has no frame, whichever the clock says is the later one.
+        let segments = [piece("a", 1), piece("b", 50), piece("c", 50), piece("d", 70)];
+        let gone = |checkpointed| {
+            let dump = Kept { name: "s", sequence: 100, age_ms: 30 * HOUR_MS, len: 1 };
+            superfluous(&[dump], &segments, checkpointed, &LedgerOptions::default())
+        };
+        assert_eq!((gone(48), gone(49), gone(68)), (vec![], vec!["a"], vec!["a"]));
+        assert_eq!(gone(69), ["a", "b", "c"]);
     }
 }

@@ -99,7 +99,7 @@ impl Open {
     }
 
     /// What became of the storage, if it answered with an error since it was opened.
-    pub fn failure(&self) -> Option<&'static str> {
+    pub fn failure(&self) -> Option<&str> {
         self.watch.failure()
     }
 

@@ -21,6 +21,8 @@ mod keeper;
 mod ledger;
 mod place;
 mod position;
+#[doc(hidden)]
+pub mod readers;
 mod rebuild;
 mod refusal;
 mod snapshot;
@@ -38,7 +40,7 @@ use ::redb::TableDefinition;
 use ledger::Ledger;
 use std::any::Any;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is called when the ledger can take no more writes; it ends the process where there is one to end.
 pub type OnFailure = Box<dyn Fn(&str) + Send>;
@@ -149,13 +151,21 @@ impl RedbEngine {
             unsynced_bytes,
         );
         let commits = Arc::new(Commits::default());
-        let writer = writer::Writer::start(books, Arc::clone(&commits), on_failure).map_err(out_of_reach)?;
+        let on_failure = Arc::new(Mutex::new(on_failure));
+        let shared = || {
+            let on_failure = Arc::clone(&on_failure);
+            // Whoever panicked in it has said so; the process must end all the same.
+            let call = move |words: &str| on_failure.lock().unwrap_or_else(PoisonError::into_inner)(words);
+            Box::new(call) as OnFailure
+        };
+        let writer = writer::Writer::start(books, Arc::clone(&commits), shared()).map_err(out_of_reach)?;
         let work = keeper::Work {
             ledger: Arc::clone(&ledger),
             place: place.clone(),
             options,
             lineage,
             keeper: Arc::clone(&held),
+            on_failure: shared(),
         };
         let keeper = is_kept.then(|| work.start()).transpose().map_err(out_of_reach)?;
         Ok(Self { _keeper: keeper, writer, ledger, commits, opened, place: place.clone(), held })

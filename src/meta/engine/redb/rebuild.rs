@@ -11,7 +11,7 @@ use super::position::{Fork, Position};
 use super::refusal::{
     damaged, database_error, expect_alone, expect_unbroken, follow_error, full, io_error, lineage_of, refused,
 };
-use super::start::{Found, Rows};
+use super::start::{Found, Rows, catch_up};
 use super::storage::DiskStorage;
 use crate::disk::How;
 use ::redb::Durability;
@@ -74,6 +74,14 @@ fn put_place(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), OpenErr
 
 /// A copy: its database is put aside, and another made from snapshot and journal.
 pub fn copy(found: &Found) -> Result<Rows, OpenError> {
+    let is_allowed = found.options.accept_loss || found.options.rebuilds;
+    if let Some(damaged_end) = found.history.damaged_end().filter(|_| !is_allowed) {
+        return Err(damaged(format!(
+            "the end of the journal, {damaged_end} in {}, is damaged or was written by a newer program: what \
+             it has was acknowledged. Put back another copy, or go on without it with `--accept-loss`",
+            found.place.directory.display()
+        )));
+    }
     for dump in &found.dumps {
         if let Some(rows) = rebuild(found, Some(dump), dump.header.position)? {
             return Ok(rows);
@@ -94,7 +102,9 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
     let mut filled = None;
     let mut fill = |open: &Open| {
         let Some(end) = load(found, open, dump, from)? else { return Ok(()) };
-        if found.likeness != Likeness::Other {
+        // The hole that a copier leaves is in a copy; one in what was written here is damage.
+        let is_native = found.history.passed(&end).last().is_some_and(|(segment, _)| segment.is_native);
+        if found.likeness != Likeness::Other || found.options.rebuilds || is_native {
             expect_unbroken(found, &end)?;
         }
         expect_of_the_journal(found, dump, &end)?;
@@ -117,8 +127,8 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
         if filled.is_none() {
             return Ok(None);
         }
-        if let Some((_, _, end)) = &filled {
-            found.put_left_out_aside(end)?;
+        if let Some((_, lineage, end)) = &filled {
+            found.put_left_out_aside(end, lineage)?;
         }
         put_in_place(found)?;
         found.database(Trust::Ours)?
@@ -173,7 +183,8 @@ fn put_in_place(found: &Found) -> Result<(), OpenError> {
     let io = |error: io::Error| io_error(&error);
     if found.database.is_some() {
         // What was here, and could not be opened, somebody may want to look at.
-        let prefix = if found.likeness == Likeness::Other { ASIDE } else { KEPT };
+        let is_copy = found.likeness == Likeness::Other && !found.options.rebuilds;
+        let prefix = if is_copy { ASIDE } else { KEPT };
         let aside = found.place.put_aside(prefix, &[IDENTITY, DATABASE], now_ms()).map_err(io)?;
         log::info!("the database that was there is kept in ledger/{aside} for a while");
     } else {
@@ -222,7 +233,12 @@ fn witness(found: &Found) -> Result<Rows, OpenError> {
     let open = ledger.present().map_err(|error| refused(error.to_string()))?;
     let known = open.position().and_then(|position| Ok((position, open.lineage()?)));
     let (position, mut lineage) = known.map_err(|error| database_error(&open, &error))?;
-    let position = position.unwrap_or_else(Position::start);
+    let mut position = position.unwrap_or_else(Position::start);
+    let end = catch_up(found, &open, position, &lineage)?;
+    if end.is_known {
+        expect_unbroken(found, &end)?;
+        (position, lineage) = (end.position, lineage_of(&end, lineage));
+    }
     if !found.looks {
         // It is another's, and must not be taken for that of what comes now.
         found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;

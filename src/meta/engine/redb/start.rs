@@ -14,10 +14,10 @@ use super::dump::Dump;
 use super::identity::{Identity, IdentityFile, Likeness};
 use super::journal::Journal;
 use super::journal::history::{End, FollowError, History};
-use super::journal::segment::Segment;
+use super::journal::segment::{Segment, first_of};
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Open, Trust};
-use super::place::{DATABASE, IDENTITY, KEPT, Place, SEGMENT};
+use super::place::{DATABASE, IDENTITY, KEPT, Place};
 use super::position::{Fork, Position};
 use super::refusal::{
     damaged, database_error, expect_alone, expect_unbroken, follow_error, full, gap, io_error, lineage_of,
@@ -158,7 +158,7 @@ impl Found {
         if self.likeness == Likeness::Same {
             return Ok(());
         }
-        let known = newest.strip_prefix(SEGMENT).and_then(|name| name.split('.').next()?.parse().ok());
+        let known = first_of(newest);
         let mut left = Vec::new();
         for segment in self.history.segments() {
             let is_newer = segment.header.first >= known.unwrap_or(0_u64) && segment.name != newest;
@@ -187,8 +187,7 @@ impl Found {
         // The database of one that was closed has all that the journal had.
         let is_complete = identity.is_closed && self.likeness == Likeness::Same;
         let is_missed = !has_newest && !is_complete;
-        let broken = self.history.broken.first().map(String::as_str);
-        broken.or(Some(newest).filter(|_| is_missed))
+        self.history.broken().next().or(Some(newest).filter(|_| is_missed))
     }
 
     /// Refuses a directory, other than a copy, whose journal lacks what was made here: the header of a
@@ -203,19 +202,22 @@ impl Found {
         )))
     }
 
-    /// Moves what was left out of the history to a directory of its own, so that no later start meets it.
-    pub fn put_left_out_aside(&self, end: &End) -> Result<(), OpenError> {
+    /// Moves what is no part of the history to a directory of its own, so that neither a later start nor a
+    /// backup meets it.
+    pub fn put_left_out_aside(&self, end: &End, lineage: &[Fork]) -> Result<(), OpenError> {
         let mut names: Vec<&str> = self.history.left_out(end).iter().map(|one| one.name.as_str()).collect();
-        names.extend(self.history.broken.iter().map(String::as_str));
-        let is_behind = |dump: &&Dump| dump.header.position.sequence > end.position.sequence;
-        names.extend(self.dumps.iter().filter(is_behind).map(|dump| dump.name.as_str()));
+        names.extend(self.history.broken());
+        if !names.is_empty() {
+            // It may name one of these as the newest.
+            names.push(IDENTITY);
+        }
+        let is_stray = |dump: &&Dump| !is_on_the_way(dump, end.position, lineage);
+        names.extend(self.dumps.iter().filter(is_stray).map(|dump| dump.name.as_str()));
         if names.is_empty() || self.looks {
             return Ok(());
         }
-        // It may name one of these as the newest.
-        names.push(IDENTITY);
         let kept = self.place.put_aside(KEPT, &names, now_ms()).map_err(|error| io_error(&error))?;
-        log::warn!("what was left out is kept in ledger/{kept} for a while");
+        log::warn!("what is no part of the ledger's history is kept in ledger/{kept} for a while");
         Ok(())
     }
 
@@ -275,6 +277,13 @@ impl Found {
     }
 }
 
+/// Whether a snapshot has a state through which the history came.
+fn is_on_the_way(dump: &Dump, end: Position, lineage: &[Fork]) -> bool {
+    let Position { timeline, sequence, .. } = dump.header.position;
+    let is_left = |fork: &Fork| fork.parent == timeline && fork.sequence >= sequence;
+    sequence <= end.sequence && (timeline == end.timeline || lineage.iter().any(is_left))
+}
+
 /// The original: the database as it is, and what the journal has behind it.
 fn original(found: &Found) -> Result<Outcome, OpenError> {
     match keep(found, found.database(Trust::Ours), false) {
@@ -314,10 +323,13 @@ fn keep(found: &Found, database: Result<Ledger, OpenError>, is_touched: bool) ->
     if let Some(later) = end.later {
         notes.push(format!("frames from {later} on were left out, as was asked for"));
     }
-    if is_cut {
-        found.put_left_out_aside(&end)?;
+    if end.is_skipped {
+        let words = "frames in front of those that the database has are damaged: copies need a new snapshot";
+        log::warn!("{words}");
+        notes.push(words.to_owned());
     }
     let mut lineage = lineage_of(&end, lineage);
+    found.put_left_out_aside(&end, &lineage)?;
     let mut last = end.position;
     if is_touched || is_cut {
         let begun = begin_timeline(&found.history, &open, last, &mut lineage);
@@ -331,13 +343,13 @@ fn keep(found: &Found, database: Result<Ledger, OpenError>, is_touched: bool) ->
         as_of_ms: end.at_ms,
         unsynced_bytes: (last != position).then_some(end.bytes),
         notes,
-        wants_snapshot: is_cut,
+        wants_snapshot: is_cut || end.is_skipped,
         is_cut,
     }))
 }
 
 /// Does again what the journal has behind a position.
-fn catch_up(found: &Found, open: &Open, position: Position, lineage: &[Fork]) -> Result<End, OpenError> {
+pub fn catch_up(found: &Found, open: &Open, position: Position, lineage: &[Fork]) -> Result<End, OpenError> {
     let replayed = || {
         let mut end = replay(&found.history, open, position)?;
         // A snapshot may be all that is left of what led there.
@@ -420,7 +432,8 @@ fn ahead(
     );
     log::warn!("{note}");
     if let Some(journal) = journal {
-        found.put_left_out_aside(journal)?;
+        let end = End::at(position, journal);
+        found.put_left_out_aside(&end, &lineage)?;
     }
     let open = ledger.present().map_err(|error| refused(error.to_string()))?;
     let begun = begin_timeline(&found.history, &open, position, &mut lineage);

@@ -3,13 +3,13 @@
 //! redb keeps the first error of its storage and answers `PreviousIo` to all that comes later, so what that
 //! first error was is noted here.
 
-use crate::disk::{DiskFile, is_full_kind};
+use crate::disk::{DiskFile, is_full};
 use ::redb::{BackendError, StorageBackend};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Result};
+use std::io::{Error, Result};
 use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A file of the disk as redb's storage.
 #[derive(Debug)]
@@ -42,27 +42,28 @@ impl StorageBackend for DiskStorage {
 #[derive(Debug, Default)]
 pub struct Watch {
     full: AtomicBool,
-    failed: AtomicBool,
+    /// The first error that was none of room, in words.
+    failed: OnceLock<String>,
 }
 
 impl Watch {
     /// Whether the storage had no room, and nothing worse happened to it.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
+        self.full.load(Ordering::Acquire) && self.failed.get().is_none()
     }
 
     /// What went wrong, in words.
-    pub fn failure(&self) -> Option<&'static str> {
-        match (self.failed.load(Ordering::Acquire), self.full.load(Ordering::Acquire)) {
-            (true, _) => Some("the ledger's file failed"),
-            (false, true) => Some("the ledger's file has no room"),
-            (false, false) => None,
-        }
+    pub fn failure(&self) -> Option<&str> {
+        let full = self.full.load(Ordering::Acquire).then_some("the ledger's file has no room");
+        self.failed.get().map(String::as_str).or(full)
     }
 
-    fn note(&self, kind: ErrorKind) {
-        let full = is_full_kind(kind);
-        (if full { &self.full } else { &self.failed }).store(true, Ordering::Release);
+    fn note(&self, error: &Error) {
+        if is_full(error) {
+            self.full.store(true, Ordering::Release);
+        } else {
+            self.failed.get_or_init(|| format!("the ledger's file failed: {error}"));
+        }
     }
 }
 
@@ -161,7 +162,7 @@ impl Access {
     }
 
     fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
-        outcome.inspect_err(|error| self.watch.note(error.kind()))
+        outcome.inspect_err(|error| self.watch.note(error))
     }
 }
 
@@ -252,6 +253,7 @@ impl StorageBackend for Access {
 mod tests {
     use super::*;
     use ::redb::backends::InMemoryBackend;
+    use std::io::ErrorKind;
 
     #[test]
     fn what_is_kept_is_read_and_not_written() {
@@ -285,11 +287,11 @@ mod tests {
         assert!(!watch.is_full());
         for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
             let watch = Watch::default();
-            watch.note(kind);
+            watch.note(&kind.into());
             assert!(watch.is_full(), "{kind}");
         }
-        watch.note(ErrorKind::StorageFull);
-        watch.note(ErrorKind::Other);
+        watch.note(&ErrorKind::StorageFull.into());
+        watch.note(&ErrorKind::Other.into());
         assert!(!watch.is_full(), "a device that fails, too");
     }
 }

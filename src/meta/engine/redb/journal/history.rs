@@ -3,15 +3,15 @@
 use super::super::place::Place;
 use super::super::position::{Fork, Position, Timeline};
 use super::frame::Frame;
-use super::segment::{Frames, Segment};
+use super::segment::{Broken, Frames, Segment};
 use std::io;
 
 /// The segments of a place.
 #[derive(Debug)]
 pub struct History {
     segments: Vec<Segment>,
-    /// The names of segments whose headers are not whole.
-    pub broken: Vec<String>,
+    /// The segments whose headers are not whole.
+    broken: Vec<Broken>,
 }
 
 /// Where the frames that follow each other end.
@@ -23,6 +23,8 @@ pub struct End {
     pub is_known: bool,
     /// When it was written; none where there was no frame.
     pub at_ms: Option<u64>,
+    /// Whether the place from which it was followed was found behind frames that are damaged.
+    pub is_skipped: bool,
     /// How many bytes the frames that were passed have.
     pub bytes: u64,
     /// The number of a whole frame behind the end, that nothing leads to.
@@ -45,6 +47,14 @@ pub enum FollowError {
     /// What a frame says cannot be done.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl End {
+    /// The end of a history that goes further than the frames of its journal.
+    pub fn at(position: Position, journal: &Self) -> Self {
+        let (forks, passed) = (journal.forks.clone(), journal.passed.clone());
+        Self { position, forks, passed, ..*journal }
+    }
 }
 
 impl History {
@@ -73,6 +83,20 @@ impl History {
         self.segments.iter().filter(is_behind).map(|segment| segment.len).sum()
     }
 
+    /// The names of the segments whose headers are not whole.
+    pub fn broken(&self) -> impl Iterator<Item = &str> {
+        self.broken.iter().map(|broken| broken.name.as_str())
+    }
+
+    /// A segment behind all others whose header was damaged: it was synced before the segment had its name,
+    /// and nothing else says which frames there were. Where there is a later one, frames that are missed are
+    /// missed there.
+    pub fn damaged_end(&self) -> Option<&str> {
+        let last = self.segments.last().map_or(0, |segment| segment.header.first);
+        let is_end = |broken: &&Broken| !broken.is_short && broken.first.is_none_or(|first| first >= last);
+        self.broken.iter().find(is_end).map(|broken| broken.name.as_str())
+    }
+
     /// Whether nothing was ever committed.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.broken.is_empty()
@@ -86,7 +110,16 @@ impl History {
     ) -> Result<End, FollowError> {
         let passed = vec![None; self.segments.len()];
         let (forks, at_ms) = (Vec::new(), None);
-        let mut end = End { position: from, is_known: true, at_ms, bytes: 0, later: None, forks, passed };
+        let mut end = End {
+            position: from,
+            is_known: true,
+            is_skipped: false,
+            at_ms,
+            bytes: 0,
+            later: None,
+            forks,
+            passed,
+        };
         let mut at = self.holder_of(from, &mut end)?;
         if at.is_none() {
             at = self.next(&end.position)?;
@@ -110,7 +143,7 @@ impl History {
             end.later = frames.find_later(0)?;
             at = self.next(&end.position)?;
         }
-        end.later = end.later.max(self.later_than(&end)?);
+        end.later = [end.later, self.later_than(&end)?].into_iter().flatten().min();
         Ok(end)
     }
 
@@ -170,7 +203,10 @@ impl History {
                     return Ok(Some((index, frames)));
                 }
                 // What comes before it may be damaged, and is not needed.
-                None if frames.skip_to(from)? => return Ok(Some((index, frames))),
+                None if frames.skip_to(from)? => {
+                    end.is_skipped = true;
+                    return Ok(Some((index, frames)));
+                }
                 _ => {}
             }
         }

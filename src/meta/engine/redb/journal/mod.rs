@@ -42,6 +42,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Current {
     file: Box<dyn DiskFile>,
+    first: u64,
     salt: frame::Salt,
     offset: u64,
     len: u64,
@@ -67,8 +68,13 @@ impl Journal {
         self.end
     }
 
+    /// The first frame of the segment that is written to; 0: none is.
+    pub fn current_first(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.first)
+    }
+
     /// Appends a frame and syncs it. Where there is no room, which [`crate::disk::is_full`] of the error
-    /// says, the frame is not there and will not be.
+    /// says, the frame is not there and will not be. After any other error it may be.
     pub fn append(&mut self, payload: &[u8], at_ms: u64, identity: &mut IdentityFile) -> io::Result<usize> {
         let needed = frame::frame_bytes(payload.len()) as u64;
         if self.current.as_ref().is_none_or(|current| current.len - current.offset < needed) {
@@ -160,6 +166,7 @@ impl Journal {
         }
         self.current = Some(Current {
             file: spare.file,
+            first: header.first,
             salt: header.salt,
             offset: SEGMENT_HEADER_BYTES,
             len: spare.len,

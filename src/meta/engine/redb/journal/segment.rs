@@ -4,7 +4,7 @@ use super::super::bytes::{Reader, checksum, put};
 use super::super::place::{Place, SEGMENT};
 use super::super::position::{Chain, Fork, Position, Timeline};
 use super::frame::{self, Frame, Salt};
-use crate::disk::{DiskFile, How, Stat};
+use crate::disk::{DiskFile, How, Stat, stat_if_there};
 use std::io;
 
 /// How a segment begins. The last byte is the version of the format.
@@ -97,6 +97,11 @@ impl Segment {
     /// Opens a segment; none where its header is not whole.
     pub fn open(place: &Place, name: &str) -> io::Result<Option<Self>> {
         let Some(file) = place.open(name, How::Read)? else { return Ok(None) };
+        Self::of(name, file)
+    }
+
+    /// The segment that a file is; none where its header is not whole.
+    pub fn of(name: &str, file: Box<dyn DiskFile>) -> io::Result<Option<Self>> {
         let stat = file.stat()?;
         if stat.len < SEGMENT_HEADER_BYTES {
             return Ok(None);
@@ -114,14 +119,13 @@ impl Segment {
         }))
     }
 
-    /// Every whole segment of a place, in the order of their first frames; then the names of those that are
-    /// not whole.
-    pub fn all(place: &Place) -> io::Result<(Vec<Self>, Vec<String>)> {
+    /// Every whole segment of a place, in the order of their first frames; then those that are not whole.
+    pub fn all(place: &Place) -> io::Result<(Vec<Self>, Vec<Broken>)> {
         let (mut segments, mut broken) = (Vec::new(), Vec::new());
         for name in place.names()?.into_iter().filter(|name| name.starts_with(SEGMENT)) {
             match Self::open(place, &name)? {
                 Some(segment) => segments.push(segment),
-                None => broken.push(name),
+                None => broken.push(Broken::find(place, name)?),
             }
         }
         segments.sort_by_key(|segment| (segment.header.first, segment.header.at_ms));
@@ -153,6 +157,30 @@ impl Segment {
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset)
     }
+}
+
+/// A segment whose header is not whole.
+#[derive(Debug)]
+pub struct Broken {
+    /// Its name.
+    pub name: String,
+    /// The number of the first frame, as its name has it.
+    pub first: Option<u64>,
+    /// Whether the file is too short for a header: it is a copy that was cut off.
+    pub is_short: bool,
+}
+
+impl Broken {
+    fn find(place: &Place, name: String) -> io::Result<Self> {
+        let found = stat_if_there(&*place.disk, &place.path(&name))?;
+        let is_short = found.is_none_or(|stat| stat.len < SEGMENT_HEADER_BYTES);
+        Ok(Self { first: first_of(&name), name, is_short })
+    }
+}
+
+/// The number of the first frame, as the name of a segment has it.
+pub fn first_of(name: &str) -> Option<u64> {
+    name.strip_prefix(SEGMENT)?.split('.').next()?.parse().ok()
 }
 
 fn is_native(header: &SegmentHeader, stat: &Stat) -> bool {
