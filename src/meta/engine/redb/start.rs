@@ -174,15 +174,16 @@ impl Found {
         let is_witness = |name: &&str| first_of(name).is_some_and(|first| first <= has);
         let Some(name) = lost.filter(|name| !is_witness(name)) else { return Ok(()) };
         if self.options.accept_loss {
-            let aside =
-                || if self.looks { Ok(()) } else { self.place.put_aside(&[name], now_ms()).map(drop) };
-            return aside().map_err(|error| io_error(&error));
+            if !self.looks {
+                self.place.put_aside(&[name], now_ms()).map_err(|error| io_error(&error))?;
+            }
+            return Ok(());
         }
         let directory = self.place.directory.display();
         Err(damaged(format!(
             "the end of the journal, {name} in {directory}, is damaged, has gone, or was written by a newer \
-             program: what it has was acknowledged. Put it back or put back a backup, or go on without it with \
-             `--accept-loss`"
+             program: what it has was acknowledged. Put it back or put back a backup, or go on without it \
+             with `--accept-loss`"
         )))
     }
 
