@@ -135,7 +135,6 @@ impl DataDir {
         let dir = Self::locked(root, readers(root), lock);
         dir.make_layout()?;
         dir.refuse_links_in_ledger()?;
-        backup::unmark(root).map_err(|source| io_refusal(root, source))?;
         dir.check_links()?;
         Ok(dir)
     }
@@ -219,6 +218,11 @@ impl DataDir {
             refuse_link(&*self.disk, &path)?;
         }
         Ok(())
+    }
+
+    /// Says that the directory is a registry and no backup any more, if it was one.
+    pub fn unmark_backup(&self) -> Result<(), OpenDirError> {
+        backup::unmark(&self.root).map_err(|source| io_refusal(&self.root, source))
     }
 
     /// Refuses a directory that has blobs and nothing of a ledger: whoever makes a new one there loses them.

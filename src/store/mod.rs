@@ -75,6 +75,7 @@ impl Store {
     /// [`Store::recover`].
     pub fn open(dir: DataDir, options: StoreOptions) -> Result<Self, OpenError> {
         dir.expect_no_lost_blobs()?;
+        dir.unmark_backup()?;
         let on_failure = Arc::clone(&options.on_failure);
         let place = place_of(&dir);
         let engine = RedbEngine::open(&place, options.ledger, Box::new(move |reason| on_failure(reason)))

@@ -131,8 +131,8 @@ macro_rules! properties {
 }
 
 properties! {
-    changes content_range descriptor digest identity journal key manifest name query range record route session
-    setting snapshot tag
+    changes content_range descriptor digest identity journal key manifest name query range record route
+    session setting snapshot tag
 }
 
 /// No chance finds a checksum, so the fuzzer begins with these.

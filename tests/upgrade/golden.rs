@@ -129,7 +129,7 @@ fn what_released_programs_left_is_served_and_goes_on() {
     }
 }
 
-/// A ledger is read from a snapshot and the frames behind it, so each of them alone would not be seen to fail.
+/// A ledger is read from a snapshot and the frames behind it: those before it would not be seen to fail.
 #[test]
 fn the_journal_of_released_programs_says_it_all_by_itself() {
     for version in versions() {

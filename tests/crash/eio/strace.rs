@@ -11,7 +11,7 @@ use crate::support::process::{self, Finished};
 use crate::support::skip::skip;
 use crate::support::wait;
 
-/// Which calls fail: `calls` as strace names them, from the `when`-th one of each thread on, as strace counts.
+/// Which calls fail: `calls` and `when` as strace has them. It counts those of each thread by themselves.
 #[derive(Clone, Debug)]
 pub struct Fault<'a> {
     pub calls: &'a str,
@@ -52,7 +52,7 @@ pub struct Strace {
 }
 
 impl Strace {
-    /// Makes calls of a running process fail; none where processes of others may not be traced, which is said.
+    /// Makes calls of a running process fail; none where that may not be done, which is said.
     pub fn attach(test: &str, pid: u32, fault: &Fault<'_>) -> Option<Self> {
         let home = tempfile::tempdir().expect("a temporary directory");
         let said = home.path().join("said");
