@@ -2,10 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use wharfinger::config::Config;
-use wharfinger::oci::{Algorithm, Digest, Reference, RepositoryName, SessionId};
+use wharfinger::oci::{Algorithm, Digest, Reference, RepositoryName, SessionId, Tag};
 use wharfinger::registry::{
     Condition, DataDir, LedgerOptions, ManifestPush, Registry, Store, StoreOptions, SystemClock,
 };
@@ -37,6 +38,11 @@ pub struct Built {
 
 /// Builds a registry of so many blobs.
 pub fn build(data: &Path, blobs: usize) -> Built {
+    build_tagged(data, blobs, 0)
+}
+
+/// Builds a registry of so many blobs, whose images have so many tags each.
+pub fn build_tagged(data: &Path, blobs: usize, tags: usize) -> Built {
     fs::create_dir_all(data.parent().expect("it is in a directory")).expect("made");
     let dir = DataDir::open(data).expect("a new directory");
     let on_failure = Arc::new(|words: &str| panic!("the disk failed: {words}"));
@@ -53,7 +59,7 @@ pub fn build(data: &Path, blobs: usize) -> Built {
     let name = RepositoryName::parse(REPOSITORY).expect("a name");
     // An image of nothing makes the repository; its blob is uploaded as any other.
     upload(&registry, &name, b"{}");
-    push(&registry, &name, &[]);
+    push(&registry, &name, &[], 0..0);
     let digests: Vec<Digest> =
         (0..blobs as u64).map(|number| Digest::of(Algorithm::Sha256, &content(number))).collect();
     for (first, part) in digests.chunks(AT_ONCE).enumerate() {
@@ -64,8 +70,8 @@ pub fn build(data: &Path, blobs: usize) -> Built {
         write_rows(&registry, &name, part);
     }
     let mut manifests = Vec::new();
-    for layers in digests.chunks(LAYERS) {
-        manifests.push(push(&registry, &name, layers));
+    for (number, layers) in digests.chunks(LAYERS).enumerate() {
+        manifests.push(push(&registry, &name, layers, number * tags..(number + 1) * tags));
     }
     let blobs = digests.iter().skip(blobs / 10 + LAYERS).step_by(97).map(ToString::to_string).collect();
     Built { manifests, blobs }
@@ -119,8 +125,8 @@ fn upload(registry: &Registry, name: &RepositoryName, content: &[u8]) {
     registry.finish_upload(upload, Digest::of(Algorithm::Sha256, content), "bench").expect("finished");
 }
 
-/// Pushes an image of these layers.
-fn push(registry: &Registry, name: &RepositoryName, layers: &[Digest]) -> String {
+/// Pushes an image of these layers with tags of these numbers.
+fn push(registry: &Registry, name: &RepositoryName, layers: &[Digest], tags: Range<usize>) -> String {
     let descriptor = |digest: &str, size: usize| {
         format!("{{\"mediaType\":\"application/octet-stream\",\"digest\":\"{digest}\",\"size\":{size}}}")
     };
@@ -136,7 +142,7 @@ fn push(registry: &Registry, name: &RepositoryName, layers: &[Digest]) -> String
     let pushed = registry.put_manifest(ManifestPush {
         name: name.clone(),
         reference: Reference::Digest(Digest::of(Algorithm::Sha256, &bytes)),
-        tags: Vec::new(),
+        tags: tags.map(|tag| Tag::parse(&format!("t{tag}")).expect("a tag")).collect(),
         content_type: None,
         bytes,
         condition: Condition::default(),

@@ -24,7 +24,12 @@ pub struct Server {
 impl Server {
     /// Starts one on the data below `dir`.
     pub fn start(dir: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wharfinger"))
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_wharfinger")), dir)
+    }
+
+    /// Starts one by another program of the same command line.
+    pub fn start_program(program: &Path, dir: &Path) -> Self {
+        let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.join("data"))
             .env("RUST_LOG", "warn")

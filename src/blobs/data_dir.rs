@@ -83,6 +83,12 @@ pub enum OpenDirError {
          remove the directory and restore again"
     )]
     CutOff(PathBuf),
+    /// A backup was put over a registry.
+    #[error(
+        "a backup was put over the registry in {0}, so that the files of both are there: restore it into an \
+         empty directory (`wharfinger restore`); to keep what was there before, remove its file BACKUP"
+    )]
+    PutOver(PathBuf),
     /// uploads/ and blobs/ cannot share files by hard links.
     #[error(
         "{uploads} and {blobs} are on different file systems or mounts; a finished upload is linked from one \
@@ -116,7 +122,6 @@ impl DataDir {
     /// The same for these readers, whoever may read what is there so far.
     pub fn open_for(root: &Path, readers: Readers) -> Result<Self, OpenDirError> {
         let dir = Self::open_with(root, |_| readers)?;
-        backup::unmark(root).map_err(|source| io_refusal(root, source))?;
         dir.settle_readers()?;
         Ok(dir)
     }
@@ -130,6 +135,7 @@ impl DataDir {
         let dir = Self::locked(root, readers(root), lock);
         dir.make_layout()?;
         dir.refuse_links_in_ledger()?;
+        backup::unmark(root).map_err(|source| io_refusal(root, source))?;
         dir.check_links()?;
         Ok(dir)
     }
@@ -167,6 +173,17 @@ impl DataDir {
         }
         dir.refuse_links_in_ledger()?;
         Ok(dir)
+    }
+
+    /// Opens a directory for its files alone, whether or not it has a ledger, and changes nothing in it, but
+    /// for its lock.
+    pub fn open_files(root: &Path) -> Result<Self, OpenDirError> {
+        let blobs = root.join("blobs");
+        if !RealDisk.stat(&blobs).is_ok_and(|found| found.kind == Kind::Directory) {
+            return Err(OpenDirError::Absent(root.to_path_buf()));
+        }
+        let lock = lock::take(root)?;
+        Ok(Self::locked(root, Readers::of(root), lock))
     }
 
     /// Opens a directory that has a ledger already.

@@ -7,6 +7,7 @@
 mod backup;
 mod damage;
 mod data_dir;
+mod file_system;
 mod listing;
 mod location;
 mod lock;

@@ -24,6 +24,7 @@ mod pin;
 mod policy;
 mod progress;
 mod prompt;
+mod rebuild;
 mod reload;
 mod repo;
 mod restore;
@@ -68,6 +69,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Make a data directory of a backup
     Restore(restore::Arguments),
+    /// Make the ledger's database anew from its snapshot, its journal and the files
+    Rebuild(rebuild::Arguments),
     /// Say what is deleted and when it goes, or let it go now; collecting itself needs no command
     Gc(gc::Arguments),
     /// Bring back what was deleted
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::Gc(arguments) => gc::run(&arguments),
         Command::Undelete(arguments) => undelete::run(&arguments),
         Command::Tag(arguments) => tag::run(&arguments),
@@ -159,9 +163,11 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Opens the store of the configured directory, or makes it.
-fn open_store(config: &Config) -> Result<Store, OpenError> {
+fn open_store(config: &Config, accepts_loss: bool) -> Result<Store, OpenError> {
     let readers = if config.settings.data_group_readable == 1 { Readers::Group } else { Readers::Owner };
-    Store::open(DataDir::open_for(&config.data, readers)?, store_options(config))
+    let mut options = store_options(config);
+    options.ledger.accept_loss = accepts_loss;
+    Store::open(DataDir::open_for(&config.data, readers)?, options)
 }
 
 /// Opens the store of a configured directory that is there already.

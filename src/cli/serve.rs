@@ -26,6 +26,9 @@ const LISTEN_HELP: &str =
 const ANONYMOUS_HELP: &str = "What everybody may do, without credentials: a list of pull, create, push and \
                               delete [env: WHARFINGER_ANONYMOUS]";
 
+const ACCEPT_LOSS_HELP: &str = "Start though the ledger's journal breaks off and goes on later: what is \
+                                between is lost. Only where a start asks for it";
+
 /// How long the end waits for uploads that it broke off to be made durable: a sync and a commit each.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -37,6 +40,8 @@ pub struct Arguments {
     listen: Option<String>,
     #[arg(long, value_name = "ACTIONS", help = ANONYMOUS_HELP)]
     anonymous: Option<String>,
+    #[arg(long, help = ACCEPT_LOSS_HELP)]
+    accept_loss: bool,
 }
 
 impl Arguments {
@@ -71,7 +76,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let inputs = arguments.inputs();
-    match prepare(&inputs) {
+    match prepare(&inputs, arguments.accept_loss) {
         Ok(prepared) => serve(&system, prepared, &inputs, hang_up),
         Err(message) => wrong_use(&message),
     }
@@ -84,7 +89,7 @@ fn survive_file_limit() -> std::io::Result<()> {
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
-fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
+fn prepare(inputs: &Inputs, accepts_loss: bool) -> Result<Prepared, String> {
     let config = config::load(inputs)?;
     let policy = Policy::of(&config)?;
     let users = htpasswd::open(&config)?;
@@ -95,7 +100,10 @@ fn prepare(inputs: &Inputs) -> Result<Prepared, String> {
     let bind = |key, address| listen::bind(address).map_err(|e| listen_refusal(&config, key, address, &e));
     let listener = bind("listen", config.listen)?;
     let watched = config.metrics_listen.map(|address| bind("metrics_listen", address)).transpose()?;
-    let store = open_store(&config).map_err(|error| error.to_string())?;
+    let store = open_store(&config, accepts_loss).map_err(|error| error.to_string())?;
+    for words in store.dir().warnings().unwrap_or_default() {
+        log::warn!("{words}");
+    }
     let registry = Registry::new(store, Arc::new(SystemClock), config);
     let found = registry.recover().map_err(|error| format!("the start failed: {error}"))?;
     log::info!("the data directory is in order ({found})");

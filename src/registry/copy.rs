@@ -28,6 +28,9 @@ const STARTER: &str = "start";
 /// How many manifests are written down or looked at in one transaction.
 const PAGE_ROWS: usize = 256;
 
+/// How far back in the history of a tag an older image is looked for.
+const HISTORY_ROWS_MAX: usize = 1000;
+
 /// How many tags one transaction changes.
 const TAGS_AT_ONCE: usize = 128;
 
@@ -235,7 +238,7 @@ fn leave_out(tx: &mut Tx<'_>, key: Key, tags: Vec<Tag>, change: &Change) -> Resu
 /// before it was removed once does not come back.
 fn newest_whole(rows: &impl Read, repository: RepoId, tag: &Tag) -> Result<Option<Digest>, MetaError> {
     let mut seen = HashSet::new();
-    let history = rows.page(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())), usize::MAX)?;
+    let history = rows.page(&TAG_HISTORY, &KeyRange::prefix(&(repository, tag.clone())), HISTORY_ROWS_MAX)?;
     for (_, change) in history {
         // What the oldest row says was named before has no row of its own any more.
         for digest in [change.after.map(|after| after.digest), change.before] {

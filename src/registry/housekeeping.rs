@@ -18,8 +18,8 @@ impl Registry {
     /// Brings the files in line with the ledger after whatever happened before this start, and rows and
     /// files of a copy together.
     pub fn recover(&self) -> Result<Recovery, Error> {
-        let is_settled = self.settle_placement()?;
-        let mut found = self.store.recover()?;
+        let (is_settled, copy) = self.settle_placement()?;
+        let mut found = Recovery { copy, ..self.store.recover()? };
         if is_settled {
             self.store.settle()?;
         }
@@ -42,22 +42,24 @@ impl Registry {
         }
     }
 
-    /// Brings rows and files together where the directory is not the original; says whether they are.
-    fn settle_placement(&self) -> Result<bool, Error> {
-        let Some(placement) = self.placement() else { return Ok(true) };
+    /// Brings rows and files together where the directory is not the original; says whether they are, and
+    /// what was found.
+    fn settle_placement(&self) -> Result<(bool, Option<String>), Error> {
+        let Some(placement) = self.placement() else { return Ok((true, None)) };
         if placement == Placement::Copied {
             // Whoever copied it need not have waited until it was on the disk.
             self.store.sync_file_system()?;
         }
         match self.settle_copy(placement) {
             Ok(report) => {
-                log::info!("{}", self.words_of_copy(placement, &report));
-                Ok(true)
+                let words = self.words_of_copy(placement, &report);
+                log::info!("{words}");
+                Ok((true, Some(words)))
             }
             // A start needs no room. The next one does it.
             Err(Error::Store(StoreError::Full)) if placement == Placement::PutBack => {
                 log::warn!("rows and files are not compared: the registry's disk is full");
-                Ok(false)
+                Ok((false, None))
             }
             Err(error) => Err(error),
         }

@@ -31,6 +31,8 @@ pub struct Recovery {
     pub lost_sessions: usize,
     /// Sessions that can go on.
     pub open_sessions: usize,
+    /// What was found where the directory is not the original, in words.
+    pub copy: Option<String>,
 }
 
 impl fmt::Display for Recovery {

@@ -40,6 +40,7 @@ mod ping;
 mod policy;
 mod probes;
 mod proxy;
+mod rebuild;
 mod referrers;
 mod repositories;
 mod rules;

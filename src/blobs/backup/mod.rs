@@ -295,6 +295,11 @@ fn write_marker(root: &Path, words: &str) -> io::Result<()> {
 /// point, and refuses what has none. A backup that is served is one no more.
 pub(super) fn settle(root: &Path) -> Result<(), OpenDirError> {
     go_back(root).map_err(|source| io_refusal(root, source))?;
+    // A backup has no identity, and a registry that was served has no marker.
+    if root.join(MARKER).symlink_metadata().is_ok() && root.join("ledger/IDENTITY").symlink_metadata().is_ok()
+    {
+        return Err(OpenDirError::PutOver(root.to_path_buf()));
+    }
     if root.join(NEXT_LEDGER).is_dir() && root.join(LEDGER).symlink_metadata().is_err() {
         return Err(OpenDirError::CutOff(root.to_path_buf()));
     }

@@ -130,7 +130,8 @@ enum Entry {
     Marker,
 }
 
-/// Restores what [`super::TarBackup`] wrote, or a tar of a backup.
+/// Restores what [`super::TarBackup`] wrote. Another tar of a backup has its marker anywhere, so whether it
+/// is whole cannot be known: that is to be unpacked first.
 pub fn restore_tar(
     stream: impl Read,
     target: &mut RestoreDir,
@@ -144,6 +145,8 @@ pub fn restore_tar(
             let path = entry.path()?.into_owned();
             let kind = entry.header().entry_type();
             let size = entry.size();
+            // It comes last: what comes behind it is another's, or the stream was cut off before its end.
+            is_whole = false;
             let to = match entry_of(&path, kind)? {
                 Entry::Directory => continue,
                 Entry::Marker => {

@@ -56,6 +56,8 @@ pub struct Books {
     lineage: Vec<Fork>,
     /// Operations and bytes of frames that the database has in memory alone, since when, and the last time.
     unsynced: Unsynced,
+    /// Whether the database is to be called the original, and is not yet.
+    is_to_settle: bool,
     not_before: Option<Instant>,
 }
 
@@ -78,7 +80,19 @@ impl Books {
         };
         let not_before = None;
         ledger.set_last_group(end.sequence);
-        Self { ledger, place, journal, end, identity, options, keeper, lineage, unsynced, not_before }
+        Self {
+            ledger,
+            place,
+            journal,
+            end,
+            identity,
+            options,
+            keeper,
+            lineage,
+            unsynced,
+            is_to_settle: false,
+            not_before,
+        }
     }
 
     /// The last frame.
@@ -101,6 +115,9 @@ impl Books {
 
     /// Makes a group's changes durable: this is its commit.
     pub fn append(&mut self, payload: &[u8], operations: usize) -> std::io::Result<()> {
+        if let Some(failure) = self.keeper.failure() {
+            return Err(std::io::Error::other(failure));
+        }
         let now = Instant::now();
         let bytes = if let Some(journal) = &mut self.journal {
             let bytes = journal.append(payload, now_ms(), &mut self.identity)?;
@@ -164,6 +181,7 @@ impl Books {
         }
         (self.unsynced, self.not_before) = (Unsynced::default(), None);
         self.keeper.note_checkpoint(self.end.sequence);
+        self.begin_identity()?;
         self.note_database().map_err(|error| error.to_string())
     }
 
@@ -182,19 +200,26 @@ impl Books {
             return Ok(());
         }
         self.keeper.note_settled();
+        self.is_to_settle = true;
         // First what it is the original of: a timeline that was begun here must not be begun again.
-        if self.unsynced.since.is_some() {
-            self.checkpoint()?;
-        }
-        if self.unsynced.since.is_some() {
+        if self.unsynced.since.is_some() { self.checkpoint() } else { self.begin_identity() }
+    }
+
+    /// Calls the database the original, if it is to be. Where there is no room it is tried again.
+    fn begin_identity(&mut self) -> Result<(), String> {
+        if !self.is_to_settle {
             return Ok(());
         }
         match self.identity.begin() {
             Err(error) if crate::disk::is_full(&error) => {
-                log::warn!("IDENTITY cannot be written, there is no room: the next start is a longer one");
+                log::warn!("IDENTITY cannot be written, there is no room: until it is, a start takes longer");
                 Ok(())
             }
-            outcome => outcome.map_err(|error| format!("IDENTITY cannot be written: {error}")),
+            Ok(()) => {
+                self.is_to_settle = false;
+                Ok(())
+            }
+            Err(error) => Err(format!("IDENTITY cannot be written: {error}")),
         }
     }
 
@@ -208,7 +233,9 @@ impl Books {
             self.ledger.close();
             if let Some(journal) = &mut self.journal {
                 journal.close().map_err(|error| error.to_string())?;
-                self.note_database().map_err(|error| error.to_string())?;
+                if self.unsynced.since.is_none() {
+                    self.identity.note_closed().map_err(|error| error.to_string())?;
+                }
             }
             Ok::<_, String>(())
         };
@@ -281,8 +308,18 @@ pub fn replay(history: &History, open: &Open, from: Position) -> Result<End, Fol
 }
 
 /// Begins a timeline at a position, in memory: the first frame of the next segment makes it durable.
-pub fn begin_timeline(open: &Open, at: Position, lineage: &mut Vec<Fork>) -> Result<Position, ::redb::Error> {
-    lineage.insert(0, Fork { parent: at.timeline, sequence: at.sequence });
+pub fn begin_timeline(
+    history: &History,
+    open: &Open,
+    at: Position,
+    lineage: &mut Vec<Fork>,
+) -> Result<Position, ::redb::Error> {
+    // One that was begun right there and has no frame is forgotten: else a ledger that is touched before
+    // each start would have more of them than can be remembered.
+    let is_forgotten = lineage.first().is_some_and(|fork| fork.sequence == at.sequence);
+    if !is_forgotten || history.has_timeline(at.timeline) {
+        lineage.insert(0, Fork { parent: at.timeline, sequence: at.sequence });
+    }
     let begun = Position { timeline: Timeline::draw(), ..at };
     let transaction = open.begin_write(Durability::None)?;
     put_position(&transaction, begun)?;

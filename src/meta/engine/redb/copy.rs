@@ -18,7 +18,7 @@ pub fn copy(from: &Place, sequence: u64, directory: &Path) -> io::Result<CopiedL
     let dumps = Dump::all(from)?;
     let history = History::read(from)?;
     let mut copied = CopiedLedger { sequence: 0, at_ms: 0, bytes: 0 };
-    let dump = dumps.first();
+    let dump = newest_whole(&dumps)?;
     if let Some(dump) = dump {
         let file = to.create(&dump.name)?;
         copied.bytes += copy_bytes(&|buffer, offset| dump.read_at(buffer, offset), &*file, dump.len)?;
@@ -28,7 +28,9 @@ pub fn copy(from: &Place, sequence: u64, directory: &Path) -> io::Result<CopiedL
         return Err(io::Error::other("there is no frame and no snapshot yet"));
     };
     let end = history.follow(start, |_| Ok(())).map_err(io::Error::other)?;
-    assert!(end.position.sequence >= sequence, "the journal has all that was committed");
+    if end.position.sequence < sequence {
+        return Err(io::Error::other("the journal does not lead to the last commit: run `verify`"));
+    }
     for (segment, len) in history.passed(&end) {
         let file = to.create(&segment.name)?;
         copied.bytes += copy_bytes(&|buffer, offset| segment.read_at(buffer, offset), &*file, len)?;
@@ -37,6 +39,17 @@ pub fn copy(from: &Place, sequence: u64, directory: &Path) -> io::Result<CopiedL
     copied.sequence = end.position.sequence;
     copied.at_ms = end.at_ms.unwrap_or(copied.at_ms);
     Ok(copied)
+}
+
+/// The newest snapshot that is whole.
+fn newest_whole(dumps: &[Dump]) -> io::Result<Option<&Dump>> {
+    for dump in dumps {
+        if dump.read(|_| Ok::<_, io::Error>(()))? {
+            return Ok(Some(dump));
+        }
+        log::warn!("{} is not whole and is left out", dump.name);
+    }
+    Ok(None)
 }
 
 fn copy_bytes(

@@ -22,6 +22,8 @@ pub struct Identity {
     database: Option<Known>,
     /// The name of the newest segment; empty where there is none.
     pub newest: String,
+    /// Whether the B-tree was closed with all that the journal has.
+    pub is_closed: bool,
 }
 
 /// What is known of the file of the B-tree.
@@ -76,7 +78,8 @@ impl Identity {
         let born_ns = (born_ns != 0).then_some(born_ns);
         let count = reader.len().filter(|&count| count <= NAME_BYTES)?;
         let newest = String::from_utf8(reader.take(count)?.to_vec()).ok()?;
-        Some(Self { database: Some(Known { inode, born_ns, len, changed_ns }), newest })
+        let is_closed = reader.array()? == [1];
+        Some(Self { database: Some(Known { inode, born_ns, len, changed_ns }), newest, is_closed })
     }
 
     fn to_bytes(&self) -> [u8; IDENTITY_BYTES] {
@@ -91,6 +94,7 @@ impl Identity {
         assert!(name.len() <= NAME_BYTES, "a segment's name is short");
         out.extend(u32::try_from(name.len()).expect("it is short").to_be_bytes());
         out.extend(name);
+        out.push(self.is_closed.into());
         out.resize(IDENTITY_BYTES - 16, 0);
         let sum = checksum(&[&out]);
         out.extend(sum);
@@ -129,7 +133,7 @@ impl IdentityFile {
     /// it is to be gone on with; `newest` is the newest segment of the journal.
     pub fn new(place: Place, there: Option<Identity>, newest: String) -> io::Result<Self> {
         let file = if there.is_some() { place.open(IDENTITY, How::Write)? } else { None };
-        let says = there.unwrap_or(Identity { database: None, newest });
+        let says = there.unwrap_or(Identity { newest, ..Identity::default() });
         Ok(Self { place, file, says, is_begun: false })
     }
 
@@ -140,11 +144,11 @@ impl IdentityFile {
 
     /// From now on it says what the B-tree is.
     pub fn begin(&mut self) -> io::Result<()> {
-        self.is_begun = true;
         if self.file.is_none() {
             self.says.database = Some(self.known()?);
             self.file = Some(self.make()?);
         }
+        self.is_begun = true;
         self.note_database()
     }
 
@@ -180,9 +184,17 @@ impl IdentityFile {
         }
     }
 
+    /// Says that the B-tree is closed with all that the journal has.
+    pub fn note_closed(&mut self) -> io::Result<()> {
+        self.says.is_closed = self.is_begun;
+        self.says.database = None;
+        self.note_database()
+    }
+
     /// Says which segment is the newest, durably.
     pub fn set_newest(&mut self, name: &str) -> io::Result<()> {
         name.clone_into(&mut self.says.newest);
+        self.says.is_closed = false;
         let Some(file) = &self.file else { return Ok(()) };
         file.write_at(&self.says.to_bytes(), 0)?;
         file.sync()

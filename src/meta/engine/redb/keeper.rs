@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use super::place::Place;
 use super::position::Fork;
 use super::snapshot::RedbSnapshot;
+use crate::disk::{is_fatal, is_full};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 /// How long nothing is tried after a snapshot could not be made.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How long nothing is tried after there was no room for one.
+const FULL_PAUSE: Duration = Duration::from_secs(600);
 /// How often it is looked whether the day is over.
 const LOOK: Duration = Duration::from_secs(60);
 /// After that there is another snapshot if anything changed, in milliseconds.
@@ -37,6 +40,8 @@ pub struct Keeper {
 struct State {
     /// Bytes of frames behind the last snapshot.
     bytes: u64,
+    /// How many of them are to wake the thread: not every commit.
+    wakes_at: u64,
     /// The size of the last snapshot, and when it was made.
     last: Option<(u64, u64)>,
     /// When the first frame came that no snapshot has.
@@ -48,14 +53,17 @@ struct State {
     /// Rows and files fit together: before that, nothing is to be kept.
     is_settled: bool,
     is_over: bool,
+    /// The disk failed under a snapshot.
+    failure: Option<String>,
 }
 
 impl Keeper {
-    /// Begins with the last snapshot that is there, the bytes of the frames behind it, and what the database
-    /// has on the disk.
-    pub fn new(last: Option<&Dump>, bytes: u64, is_wanted: bool) -> Self {
+    /// Begins with the last snapshot that is there, the bytes of the frames behind it, and when the first
+    /// segment was begun.
+    pub fn new(last: Option<&Dump>, bytes: u64, first_at_ms: Option<u64>, is_wanted: bool) -> Self {
         let last = last.map(|dump| (dump.len, dump.header.at_ms));
-        let since_ms = (bytes > 0).then(now_ms);
+        // A registry that is started every night gets its snapshot of the day, too.
+        let since_ms = last.map(|(_, at_ms)| at_ms).or(first_at_ms).filter(|_| bytes > 0);
         let state = State { bytes, last, since_ms, is_wanted, ..State::default() };
         Self { state: Mutex::new(state), ..Self::default() }
     }
@@ -72,8 +80,10 @@ impl Keeper {
         if state.since_ms.is_none() {
             state.since_ms = Some(now_ms());
         }
-        drop(state);
-        self.changed.notify_all();
+        if state.bytes >= state.wakes_at {
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     /// The database has all frames up to this one on the disk.
@@ -115,21 +125,20 @@ impl Keeper {
             if state.is_settled && (state.is_wanted || state.bytes >= threshold || is_old) {
                 return true;
             }
+            state.wakes_at = threshold;
             let waited = self.changed.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits until the database has a frame on the disk, or until it is over.
-    fn wait_for_checkpoint(&self, sequence: u64) -> u64 {
-        let waits = |state: &mut State| state.checkpointed < sequence && !state.is_over;
-        let state = self.changed.wait_while(self.state(), waits);
-        state.unwrap_or_else(PoisonError::into_inner).checkpointed
+    /// What the disk said when it failed under a snapshot: nothing more may be acknowledged.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
     }
 
-    fn pause(&self) {
+    fn pause(&self, time: Duration) {
         let waits = |state: &mut State| !state.is_over;
-        drop(self.changed.wait_timeout_while(self.state(), PAUSE, waits));
+        drop(self.changed.wait_timeout_while(self.state(), time, waits));
     }
 }
 
@@ -169,12 +178,19 @@ impl Work {
 
     fn run(&self) {
         while self.keeper.wait_until_due(&self.options) {
-            match self.snapshot() {
+            // What goes makes room.
+            match self.prune().map_err(DumpError::Io).and_then(|()| self.snapshot()) {
                 Ok(()) => {}
                 Err(DumpError::Stopped) => return,
+                Err(DumpError::Io(error)) if is_fatal(&error) => {
+                    log::error!("the disk failed under a snapshot: {error}");
+                    self.keeper.state().failure = Some(format!("a snapshot of the ledger: {error}"));
+                    return;
+                }
                 Err(error) => {
                     log::warn!("a snapshot of the ledger could not be made, it will be tried again: {error}");
-                    self.keeper.pause();
+                    let is_full = matches!(&error, DumpError::Io(error) if is_full(error));
+                    self.keeper.pause(if is_full { FULL_PAUSE } else { PAUSE });
                 }
             }
         }
@@ -197,16 +213,15 @@ impl Work {
             (state.last, state.is_wanted) = (Some((len, at_ms)), false);
         }
         log::info!("a snapshot of the ledger was made: {len} bytes, as of frame {position}");
-        let checkpointed = self.keeper.wait_for_checkpoint(position.sequence);
-        if !self.keeper.goes_on() {
-            return Err(DumpError::Stopped);
-        }
-        let _held = self.keeper.hold_files();
-        Ok(self.prune(checkpointed)?)
+        self.place.remove_aside(at_ms, self.options.window_secs.saturating_mul(1000))?;
+        Ok(self.prune()?)
     }
 
-    /// Takes away the snapshots and segments that no copy needs any more.
-    fn prune(&self, checkpointed: u64) -> io::Result<()> {
+    /// Takes away the snapshots and segments that no copy needs any more, nor a start: of the frames that
+    /// the database does not have on the disk, none goes.
+    fn prune(&self) -> io::Result<()> {
+        let _held = self.keeper.hold_files();
+        let checkpointed = self.keeper.state().checkpointed;
         let dumps = Dump::all(&self.place)?;
         let history = History::read(&self.place)?;
         let segments: Vec<_> = history
@@ -225,7 +240,6 @@ impl Work {
             .collect();
         let gone = superfluous(&found, &segments, checkpointed, &self.options);
         gone.iter().try_for_each(|name| self.place.remove(name))?;
-        self.place.remove_aside()?;
         self.place.sync()
     }
 }

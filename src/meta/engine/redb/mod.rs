@@ -22,6 +22,7 @@ mod ledger;
 mod place;
 mod position;
 mod rebuild;
+mod refusal;
 mod snapshot;
 mod start;
 mod storage;
@@ -63,6 +64,8 @@ pub struct LedgerOptions {
     pub keep_max_bytes: u64,
     /// Whether a ledger is opened though frames of its journal are missing.
     pub accept_loss: bool,
+    /// Whether the database is made anew from snapshot and journal, whatever it is like.
+    pub rebuilds: bool,
 }
 
 impl Default for LedgerOptions {
@@ -78,6 +81,7 @@ impl Default for LedgerOptions {
             segment_max_bytes: 64 * MIB,
             keep_max_bytes: 4096 * MIB,
             accept_loss: false,
+            rebuilds: false,
         }
     }
 }

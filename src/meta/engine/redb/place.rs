@@ -17,8 +17,10 @@ pub const SEGMENT: &str = "journal-";
 pub const SNAPSHOT: &str = "snapshot-";
 /// How the names of what is being made begin: nobody looks for it, and a start removes it.
 const UNFINISHED: &str = "new-";
-/// How the names of directories begin in which a start puts what it does not open.
-const ASIDE: &str = "aside-";
+/// How the names of directories begin in which a start puts the database of a copy.
+pub const ASIDE: &str = "aside-";
+/// How the names of directories begin in which a start puts what somebody may want to look at.
+pub const KEPT: &str = "kept-";
 
 /// Where the ledger is, and who may read what is made there.
 #[derive(Debug, Clone)]
@@ -91,21 +93,34 @@ impl Place {
         names.iter().filter(unfinished).try_for_each(|name| self.remove(name))
     }
 
-    /// Removes what earlier starts put aside: it is of no more use once there is a newer snapshot.
-    pub fn remove_aside(&self) -> io::Result<()> {
-        for name in self.names()?.iter().filter(|name| name.starts_with(ASIDE)) {
-            let directory = self.path(name);
-            for file in names(&*self.disk, &directory)? {
-                self.disk.remove_file(&directory.join(file))?;
+    /// Removes what earlier starts put aside: databases of copies, which are of no more use once there is a
+    /// newer snapshot, and what was kept for longer than `keep_ms`.
+    pub fn remove_aside(&self, now_ms: u64, keep_ms: u64) -> io::Result<()> {
+        for name in self.names()? {
+            let kept_since = name.strip_prefix(KEPT).and_then(|rest| rest.split('-').next()?.parse().ok());
+            let is_old = kept_since.is_some_and(|since: u64| now_ms.saturating_sub(since) >= keep_ms);
+            if name.starts_with(ASIDE) || is_old {
+                self.remove_directory(&name)?;
             }
-            self.disk.remove_directory(&directory)?;
         }
         Ok(())
     }
 
+    fn remove_directory(&self, name: &str) -> io::Result<()> {
+        let directory = self.path(name);
+        for file in names(&*self.disk, &directory)? {
+            if let Err(error) = self.disk.remove_file(&directory.join(file)) {
+                // Somebody else's, then.
+                log::warn!("{} stays: {error}", directory.display());
+                return Ok(());
+            }
+        }
+        self.disk.remove_directory(&directory)
+    }
+
     /// Moves files to a directory of their own, durably; gives its name.
-    pub fn put_aside(&self, names: &[&str], now_ms: u64) -> io::Result<String> {
-        let aside = format!("{ASIDE}{now_ms}-{}", suffix());
+    pub fn put_aside(&self, prefix: &str, names: &[&str], now_ms: u64) -> io::Result<String> {
+        let aside = format!("{prefix}{now_ms}-{}", suffix());
         let directory = self.path(&aside);
         self.disk.make_directory(&directory, self.directory_mode)?;
         for name in names {

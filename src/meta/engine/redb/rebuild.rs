@@ -3,13 +3,15 @@
 use super::super::{OpenCause, OpenError};
 use super::books::{begin_timeline, now_ms, replay};
 use super::dump::{self, Dump};
+use super::identity::Likeness;
 use super::journal::history::{End, FollowError};
 use super::ledger::{Ledger, Open, Trust, put_lineage, put_position};
-use super::place::{DATABASE, IDENTITY, NEW_DATABASE};
+use super::place::{ASIDE, DATABASE, IDENTITY, KEPT, NEW_DATABASE};
 use super::position::{Fork, Position};
-use super::start::{
-    Found, Rows, damaged, database_error, expect_alone, follow_error, full, io_error, lineage_of, refused,
+use super::refusal::{
+    damaged, database_error, expect_alone, expect_unbroken, follow_error, full, io_error, lineage_of, refused,
 };
+use super::start::{Found, Rows};
 use super::storage::DiskStorage;
 use crate::disk::How;
 use ::redb::Durability;
@@ -34,14 +36,28 @@ pub fn make(found: &Found) -> Result<Rows, OpenError> {
         unsynced_bytes: None,
         notes: Vec::new(),
         wants_snapshot: false,
+        is_cut: false,
     })
 }
 
 /// A database without a name, for what is only looked at.
 fn nameless(found: &Found) -> Result<Ledger, OpenError> {
-    let file = found.place.disk.open(&found.place.directory, How::Nameless);
-    let file = file.map_err(|error| io_error(&error))?;
+    let open = || match found.place.disk.open(&found.place.directory, How::Nameless) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported || is_directory_error(&error) => {
+            // A file system without such files; its name goes at once.
+            let (name, file) = found.place.create_unfinished("look-")?;
+            found.place.remove(&name)?;
+            Ok(file)
+        }
+        file => file,
+    };
+    let file = open().map_err(|error| io_error(&error))?;
     Ledger::open(Arc::new(DiskStorage(file)), found.options.cache_bytes, Trust::Ours)
+}
+
+/// Older kernels take the request for one to open the directory.
+fn is_directory_error(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::IsADirectory
 }
 
 /// Says, durably, where in the journal the rows are.
@@ -78,9 +94,13 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
     let mut filled = None;
     let mut fill = |open: &Open| {
         let Some(end) = load(found, open, dump, from)? else { return Ok(()) };
+        if found.likeness != Likeness::Other {
+            expect_unbroken(found, &end)?;
+        }
+        expect_of_the_journal(found, dump, &end)?;
         expect_alone(found, &end, &lineage_of(&end, lineage.clone()))?;
         let mut lineage = lineage_of(&end, lineage.clone());
-        let begun = begin_timeline(open, end.position, &mut lineage);
+        let begun = begin_timeline(&found.history, open, end.position, &mut lineage);
         let position = begun.map_err(|error| database_error(open, &error))?;
         put_place(open, position, &lineage)?;
         filled = Some((position, lineage, end));
@@ -97,6 +117,9 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
         if filled.is_none() {
             return Ok(None);
         }
+        if let Some((_, _, end)) = &filled {
+            found.put_left_out_aside(end)?;
+        }
         put_in_place(found)?;
         found.database(Trust::Ours)?
     };
@@ -108,7 +131,25 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
     }
     let as_of_ms = end.at_ms.or(dump.map(|dump| dump.header.at_ms));
     let (unsynced_bytes, wants_snapshot) = (None, true);
-    Ok(Some(Rows { ledger, end: position, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot }))
+    let is_cut = false;
+    Ok(Some(Rows { ledger, end: position, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot, is_cut }))
+}
+
+/// Refuses a snapshot to which nothing of the journal belongs: it was left behind where a copy was put.
+fn expect_of_the_journal(found: &Found, dump: Option<&Dump>, end: &End) -> Result<(), OpenError> {
+    let Some(dump) = dump.filter(|_| !end.is_known) else { return Ok(()) };
+    let is_older = |timeline| dump.header.lineage.iter().any(|fork| fork.parent == timeline);
+    let is_another = |timeline| !is_older(timeline);
+    let others = found.history.segments().iter().filter(|segment| is_another(segment.header.timeline));
+    let other = others.map(|segment| segment.name.as_str()).next();
+    let is_allowed = found.options.accept_loss || found.options.rebuilds;
+    let Some(other) = other.filter(|_| !is_allowed) else { return Ok(()) };
+    Err(refused(format!(
+        "{} in {} is not of the history of {other}: a copy was put into a directory with another ledger. Put \
+         the copy into an empty directory, or remove what is not of it",
+        dump.name,
+        found.place.directory.display()
+    )))
 }
 
 /// Fills a new database under its other name.
@@ -131,8 +172,10 @@ fn build_beside(
 fn put_in_place(found: &Found) -> Result<(), OpenError> {
     let io = |error: io::Error| io_error(&error);
     if found.database.is_some() {
-        let aside = found.place.put_aside(&[IDENTITY, DATABASE], now_ms()).map_err(io)?;
-        log::info!("the database that came with the copy is kept in ledger/{aside} until the next snapshot");
+        // What was here, and could not be opened, somebody may want to look at.
+        let prefix = if found.likeness == Likeness::Other { ASIDE } else { KEPT };
+        let aside = found.place.put_aside(prefix, &[IDENTITY, DATABASE], now_ms()).map_err(io)?;
+        log::info!("the database that was there is kept in ledger/{aside} for a while");
     } else {
         found.place.remove(IDENTITY).map_err(io)?;
     }
@@ -184,9 +227,10 @@ fn witness(found: &Found) -> Result<Rows, OpenError> {
         // It is another's, and must not be taken for that of what comes now.
         found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;
     }
-    let begun = begin_timeline(&open, position, &mut lineage);
+    let begun = begin_timeline(&found.history, &open, position, &mut lineage);
     let end = begun.map_err(|error| database_error(&open, &error))?;
     drop(open);
     let (as_of_ms, unsynced_bytes, wants_snapshot) = (None, Some(0), true);
-    Ok(Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes: Vec::new(), wants_snapshot })
+    let (notes, is_cut) = (Vec::new(), false);
+    Ok(Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot, is_cut })
 }

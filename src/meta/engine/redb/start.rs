@@ -9,20 +9,28 @@
 //! What was touched or copied goes on with a timeline of its own. Two histories in one directory are refused.
 
 use super::super::{OpenCause, OpenError, Opened, Origin};
-use super::books::{begin_timeline, replay};
+use super::books::{begin_timeline, now_ms, replay};
 use super::dump::Dump;
 use super::identity::{Identity, IdentityFile, Likeness};
 use super::journal::Journal;
 use super::journal::history::{End, FollowError, History};
+use super::journal::segment::Segment;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Open, Trust};
-use super::place::{DATABASE, IDENTITY, Place, SEGMENT};
+use super::place::{DATABASE, IDENTITY, KEPT, Place, SEGMENT};
 use super::position::{Fork, Position};
+use super::refusal::{
+    damaged, database_error, expect_alone, expect_unbroken, follow_error, full, gap, io_error, lineage_of,
+    refused,
+};
 use super::storage::DiskStorage;
 use super::{LedgerOptions, rebuild};
 use crate::disk::{How, Stat};
 use std::io;
 use std::sync::Arc;
+
+/// Segments of which there are so many only where many starts wrote little: a snapshot lets them go.
+const SEGMENTS_MANY: usize = 64;
 
 /// A ledger that was opened.
 pub struct Started {
@@ -60,6 +68,8 @@ pub struct Rows {
     pub unsynced_bytes: Option<u64>,
     pub notes: Vec<String>,
     pub wants_snapshot: bool,
+    /// Whether acknowledged frames were left out, as somebody asked for.
+    pub is_cut: bool,
 }
 
 /// What an opening came to.
@@ -87,13 +97,17 @@ fn open(found: Found) -> Result<Started, OpenError> {
         return found.started(rows, Origin::New);
     }
     found.expect_nothing_left_behind()?;
+    found.expect_newest_segment()?;
     let outcome = match found.likeness {
         Likeness::Same => original(&found)?,
         Likeness::Touched => touched(&found)?,
         Likeness::Other => Outcome::Useless(String::new()),
     };
     match outcome {
-        Outcome::Rows(rows) if found.likeness == Likeness::Same => found.started(rows, Origin::Original),
+        // Without some of its frames it is a ledger whose files have to be looked at.
+        Outcome::Rows(rows) if found.likeness == Likeness::Same && !rows.is_cut => {
+            found.started(rows, Origin::Original)
+        }
         Outcome::Rows(rows) => found.started(rows, Origin::Touched),
         Outcome::Useless(reason) => {
             if !reason.is_empty() {
@@ -113,13 +127,16 @@ impl Found {
                 stat => Some(stat?).filter(|stat| stat.len > 0),
             };
             let (history, dumps) = (History::read(place)?, Dump::all(place)?);
+            if !looks {
+                history.segments().iter().for_each(Segment::forget_cached);
+            }
             let identity = Identity::read(place)?;
             let mut likeness = match (&identity, &database) {
                 (Some(identity), Some(stat)) => identity.likeness(stat),
                 _ => Likeness::Other,
             };
             // Whoever has a segment under another name may be writing to it.
-            if history.segments().iter().any(|segment| segment.is_shared) {
+            if options.rebuilds || history.segments().iter().any(|segment| segment.is_shared) {
                 likeness = Likeness::Other;
             }
             let (place, options) = (place.clone(), *options);
@@ -161,6 +178,47 @@ impl Found {
         )))
     }
 
+    /// The name of a segment that was made here and is not there, or not whole.
+    fn lacking(&self) -> Option<&str> {
+        let identity = self.identity.as_ref().filter(|_| self.likeness != Likeness::Other)?;
+        let newest = identity.newest.as_str();
+        let is_newest = |segment: &Segment| segment.name == newest;
+        let has_newest = newest.is_empty() || self.history.segments().iter().any(is_newest);
+        // The database of one that was closed has all that the journal had.
+        let is_complete = identity.is_closed && self.likeness == Likeness::Same;
+        let is_missed = !has_newest && !is_complete;
+        let broken = self.history.broken.first().map(String::as_str);
+        broken.or(Some(newest).filter(|_| is_missed))
+    }
+
+    /// Refuses a directory, other than a copy, whose journal lacks what was made here: the header of a
+    /// segment is whole before it has its name, and the identity names the newest before that has a frame.
+    fn expect_newest_segment(&self) -> Result<(), OpenError> {
+        let lacking = self.lacking().filter(|_| !self.options.accept_loss);
+        let Some(lacking) = lacking else { return Ok(()) };
+        let directory = self.place.directory.display();
+        Err(damaged(format!(
+            "{lacking} in {directory} is damaged or has gone, and with it what was acknowledged last. Put it \
+             back, or a backup, or go on without it with `--accept-loss`"
+        )))
+    }
+
+    /// Moves what was left out of the history to a directory of its own, so that no later start meets it.
+    pub fn put_left_out_aside(&self, end: &End) -> Result<(), OpenError> {
+        let mut names: Vec<&str> = self.history.left_out(end).iter().map(|one| one.name.as_str()).collect();
+        names.extend(self.history.broken.iter().map(String::as_str));
+        let is_behind = |dump: &&Dump| dump.header.position.sequence > end.position.sequence;
+        names.extend(self.dumps.iter().filter(is_behind).map(|dump| dump.name.as_str()));
+        if names.is_empty() || self.looks {
+            return Ok(());
+        }
+        // It may name one of these as the newest.
+        names.push(IDENTITY);
+        let kept = self.place.put_aside(KEPT, &names, now_ms()).map_err(|error| io_error(&error))?;
+        log::warn!("what was left out is kept in ledger/{kept} for a while");
+        Ok(())
+    }
+
     fn storage(&self) -> Result<Arc<DiskStorage>, OpenError> {
         let how = if self.looks { How::Read } else { How::Write };
         let file = self.place.open(DATABASE, how).map_err(|error| io_error(&error))?;
@@ -193,16 +251,19 @@ impl Found {
     }
 
     fn started(self, rows: Rows, origin: Origin) -> Result<Started, OpenError> {
-        let Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot } = rows;
+        let Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot, is_cut } = rows;
         let bytes = self.history.bytes_behind(self.dumps.first().map(|dump| dump.header.position));
-        let keeper = Keeper::new(self.dumps.first(), bytes, wants_snapshot);
+        let first_at_ms = self.history.segments().first().map(|segment| segment.header.at_ms);
+        let has_many = self.history.segments().len() > SEGMENTS_MANY;
+        let keeper = Keeper::new(self.dumps.first(), bytes, first_at_ms, wants_snapshot || has_many);
         let last = self.history.segments().iter().rfind(|segment| segment.header.first <= end.sequence);
         let newest = last.map(|segment| segment.name.clone()).unwrap_or_default();
         let identity = if self.looks {
             IdentityFile::none(self.place.clone())
         } else {
             // The one that came with a copy is of no use to it.
-            let there = self.identity.filter(|_| matches!(origin, Origin::Original | Origin::Touched));
+            let goes_on = matches!(origin, Origin::Original | Origin::Touched) && !is_cut;
+            let there = self.identity.filter(|_| goes_on);
             IdentityFile::new(self.place.clone(), there, newest).map_err(|error| io_error(&error))?
         };
         let journal = (!self.looks).then(|| {
@@ -216,17 +277,19 @@ impl Found {
 
 /// The original: the database as it is, and what the journal has behind it.
 fn original(found: &Found) -> Result<Outcome, OpenError> {
-    match original_in(found, found.database(Trust::Ours)) {
+    match keep(found, found.database(Trust::Ours), false) {
         // A start needs no room: what there is none for is kept in memory until there is.
         Err(error) if error.cause == OpenCause::Full && !found.looks => {
             log::warn!("there is no room to open the ledger for writing, it is only read: {}", error.reason);
-            original_in(found, found.kept(Trust::Ours))
+            keep(found, found.kept(Trust::Ours), false)
         }
         outcome => outcome,
     }
 }
 
-fn original_in(found: &Found, database: Result<Ledger, OpenError>) -> Result<Outcome, OpenError> {
+/// The database that is there, with what the journal has behind it. One that was touched goes on with a
+/// timeline of its own.
+fn keep(found: &Found, database: Result<Ledger, OpenError>, is_touched: bool) -> Result<Outcome, OpenError> {
     let ledger = match database {
         Ok(ledger) => ledger,
         Err(error) if error.cause == OpenCause::Damaged => return Ok(Outcome::Useless(error.reason)),
@@ -240,73 +303,127 @@ fn original_in(found: &Found, database: Result<Ledger, OpenError>) -> Result<Out
         Err(error) => return Ok(Outcome::Useless(error.to_string())),
     };
     let end = catch_up(found, &open, position, &lineage)?;
-    drop(open);
     if !end.is_known {
-        return ahead(found, ledger, position, lineage);
+        drop(open);
+        return unknown(found, ledger, position, lineage, is_touched);
     }
     expect_unbroken(found, &end)?;
     expect_alone(found, &end, &lineage)?;
     found.sync_passed(&end)?;
-    let is_behind = end.position != position;
+    let (mut notes, is_cut) = (Vec::new(), end.later.is_some() || found.lacking().is_some());
+    if let Some(later) = end.later {
+        notes.push(format!("frames from {later} on were left out, as was asked for"));
+    }
+    if is_cut {
+        found.put_left_out_aside(&end)?;
+    }
+    let mut lineage = lineage_of(&end, lineage);
+    let mut last = end.position;
+    if is_touched || is_cut {
+        let begun = begin_timeline(&found.history, &open, last, &mut lineage);
+        last = begun.map_err(|error| database_error(&open, &error))?;
+    }
+    drop(open);
     Ok(Outcome::Rows(Rows {
         ledger,
-        end: end.position,
-        lineage: lineage_of(&end, lineage),
+        end: last,
+        lineage,
         as_of_ms: end.at_ms,
-        unsynced_bytes: is_behind.then_some(end.bytes),
-        notes: Vec::new(),
-        wants_snapshot: false,
+        unsynced_bytes: (last != position).then_some(end.bytes),
+        notes,
+        wants_snapshot: is_cut,
+        is_cut,
     }))
 }
 
 /// Does again what the journal has behind a position.
 fn catch_up(found: &Found, open: &Open, position: Position, lineage: &[Fork]) -> Result<End, OpenError> {
-    let outcome = replay(&found.history, open, position).map(|mut end| {
+    let replayed = || {
+        let mut end = replay(&found.history, open, position)?;
+        // A snapshot may be all that is left of what led there.
+        let is_there = |dump: &Dump| {
+            let of = dump.header.position;
+            (of.sequence, of.chain) == (position.sequence, position.chain)
+        };
+        end.is_known = end.is_known || found.dumps.iter().any(is_there);
         // A timeline that was begun here and has no frame yet is known by the one that it left.
-        let left = lineage.iter().take_while(|fork| fork.sequence == position.sequence);
-        let mut left = left.map(|fork| Position { timeline: fork.parent, ..position });
-        end.is_known |= left.any(|left| found.history.ends_with(left).unwrap_or(false));
-        end
-    });
-    match outcome {
+        for fork in lineage.iter().take_while(|fork| fork.sequence == position.sequence) {
+            let left = Position { timeline: fork.parent, ..position };
+            end.is_known = end.is_known || found.history.ends_with(left)?;
+        }
+        Ok(end)
+    };
+    match replayed() {
         Err(FollowError::Unusable(words)) if open.is_full() => Err(full(&words)),
         outcome => outcome.map_err(|error| follow_error(&error)),
     }
 }
 
-pub fn lineage_of(end: &End, before: Vec<Fork>) -> Vec<Fork> {
-    end.forks.iter().rev().copied().chain(before).collect()
-}
-
 /// A database whose place the journal does not have. Where it is behind the journal's end, the disk lost
 /// frames that were synced, or somebody took them: the database is the only witness of them.
+fn unknown(
+    found: &Found,
+    ledger: Ledger,
+    position: Position,
+    lineage: Vec<Fork>,
+    is_touched: bool,
+) -> Result<Outcome, OpenError> {
+    let later = found.history.whole_frame_above(position.sequence).map_err(|error| io_error(&error))?;
+    let (end, _) = base_end(found)?;
+    let is_ahead = end.as_ref().is_none_or(|end| {
+        let left = Fork { parent: end.position.timeline, sequence: end.position.sequence };
+        let is_left = |fork: &Fork| fork.parent == left.parent && fork.sequence >= left.sequence;
+        end.position.sequence < position.sequence
+            && (end.position.timeline == position.timeline || lineage.iter().any(is_left))
+    });
+    let is_allowed = found.options.accept_loss;
+    if let Some(later) = later.filter(|_| is_ahead && !is_allowed) {
+        return Err(gap(found, position, later));
+    }
+    if is_ahead {
+        return ahead(found, ledger, position, lineage, end.as_ref(), is_touched);
+    }
+    // An older copy may have been put back over it.
+    if is_touched || is_allowed {
+        return Ok(Outcome::Useless("it is not of the history that the journal has".into()));
+    }
+    let directory = found.place.directory.display();
+    Err(damaged(format!(
+        "{DATABASE} in {directory} is at frame {position}, and the journal is another's. Put back what was \
+         there, or a backup, or go on with what the journal has with `--accept-loss`"
+    )))
+}
+
+/// A database that is ahead of its journal, and is kept.
 fn ahead(
     found: &Found,
     ledger: Ledger,
     position: Position,
     mut lineage: Vec<Fork>,
+    journal: Option<&End>,
+    is_verified: bool,
 ) -> Result<Outcome, OpenError> {
-    let (end, _) = base_end(found)?;
-    let is_ahead = end.as_ref().is_none_or(|end| {
-        end.position.sequence < position.sequence && end.position.timeline == position.timeline
-    });
-    if !is_ahead {
-        return Ok(Outcome::Useless("it is not of the history that the journal has".into()));
-    }
-    drop(ledger);
-    let ledger = match found.database(Trust::None) {
-        Ok(ledger) => ledger,
-        Err(error) if error.cause == OpenCause::Damaged => return Ok(Outcome::Useless(error.reason)),
-        Err(error) => return Err(error),
+    let ledger = if is_verified {
+        ledger
+    } else {
+        drop(ledger);
+        match found.database(Trust::None) {
+            Ok(ledger) => ledger,
+            Err(error) if error.cause == OpenCause::Damaged => return Ok(Outcome::Useless(error.reason)),
+            Err(error) => return Err(error),
+        }
     };
-    let lost = position.sequence - end.map_or(0, |end| end.position.sequence);
+    let lost = position.sequence - journal.map_or(0, |end| end.position.sequence);
     let note = format!(
         "the disk lost {lost} frames of the journal that were synced, or they were removed; the database has \
          what they changed and is kept"
     );
     log::warn!("{note}");
+    if let Some(journal) = journal {
+        found.put_left_out_aside(journal)?;
+    }
     let open = ledger.present().map_err(|error| refused(error.to_string()))?;
-    let begun = begin_timeline(&open, position, &mut lineage);
+    let begun = begin_timeline(&found.history, &open, position, &mut lineage);
     let end = begun.map_err(|error| database_error(&open, &error))?;
     drop(open);
     Ok(Outcome::Rows(Rows {
@@ -317,43 +434,13 @@ fn ahead(
         unsynced_bytes: Some(0),
         notes: vec![note],
         wants_snapshot: true,
+        is_cut: true,
     }))
 }
 
 /// The same file, which somebody touched, or that was cut off in a write: nothing is taken on trust.
 fn touched(found: &Found) -> Result<Outcome, OpenError> {
-    let ledger = match found.database(Trust::None) {
-        Ok(ledger) => ledger,
-        Err(error) if error.cause == OpenCause::Damaged => return Ok(Outcome::Useless(error.reason)),
-        Err(error) => return Err(error),
-    };
-    let open = ledger.present().map_err(|error| refused(error.to_string()))?;
-    let known = open.position().and_then(|position| Ok(position.zip(Some(open.lineage()?))));
-    let (position, lineage) = match known {
-        Ok(Some(known)) => known,
-        Ok(None) => return Ok(Outcome::Useless("it does not say where in the journal it is".into())),
-        Err(error) => return Ok(Outcome::Useless(error.to_string())),
-    };
-    let end = catch_up(found, &open, position, &lineage)?;
-    if !end.is_known {
-        return Ok(Outcome::Useless("it is not of the history that the journal has".into()));
-    }
-    expect_unbroken(found, &end)?;
-    expect_alone(found, &end, &lineage)?;
-    found.sync_passed(&end)?;
-    let mut lineage = lineage_of(&end, lineage);
-    let begun = begin_timeline(&open, end.position, &mut lineage);
-    let position = begun.map_err(|error| database_error(&open, &error))?;
-    drop(open);
-    Ok(Outcome::Rows(Rows {
-        ledger,
-        end: position,
-        lineage,
-        as_of_ms: end.at_ms,
-        unsynced_bytes: Some(end.bytes),
-        notes: Vec::new(),
-        wants_snapshot: false,
-    }))
+    keep(found, found.database(Trust::None), true)
 }
 
 /// Where the newest snapshot and the frames behind it end, and which snapshot that is.
@@ -362,60 +449,4 @@ fn base_end(found: &Found) -> Result<(Option<End>, Option<&Dump>), OpenError> {
     let from = dump.map(|dump| dump.header.position).or_else(|| found.history.start());
     let follow = |from| found.history.follow(from, |_| Ok(())).map_err(|error| follow_error(&error));
     Ok((from.map(follow).transpose()?, dump))
-}
-
-/// Refuses a journal with whole frames behind its end: what stands between was acknowledged.
-fn expect_unbroken(found: &Found, end: &End) -> Result<(), OpenError> {
-    let Some(later) = end.later.filter(|_| !found.options.accept_loss) else { return Ok(()) };
-    let directory = found.place.directory.display();
-    Err(damaged(format!(
-        "the journal in {directory} breaks off behind frame {}, and goes on with frame {later}: what is \
-         between them was acknowledged and is lost. Put back a backup, or go on without it with \
-         `--accept-loss`",
-        end.position
-    )))
-}
-
-/// Refuses a directory with two histories.
-pub fn expect_alone(found: &Found, end: &End, lineage: &[Fork]) -> Result<(), OpenError> {
-    let lineage = lineage_of(end, lineage.to_vec());
-    let other = found.history.other_than(end, &lineage).map_err(|error| io_error(&error))?;
-    let Some(other) = other else { return Ok(()) };
-    let directory = found.place.directory.display();
-    Err(refused(format!(
-        "two histories are in {directory}: one that ends with frame {}, and timeline {other}. A copy was put \
-         over another that had gone on by itself: put the one that is wanted into an empty directory, or \
-         copy with what is not in it taken away (rsync --delete)",
-        end.position
-    )))
-}
-
-pub fn io_error(error: &io::Error) -> OpenError {
-    let cause = if crate::disk::is_full(error) { OpenCause::Full } else { OpenCause::OutOfReach };
-    OpenError { reason: error.to_string(), cause }
-}
-
-pub fn refused(reason: String) -> OpenError {
-    OpenError { reason, cause: OpenCause::OutOfReach }
-}
-
-pub fn damaged(reason: String) -> OpenError {
-    OpenError { reason, cause: OpenCause::Damaged }
-}
-
-pub fn full(reason: &str) -> OpenError {
-    OpenError { reason: reason.to_owned(), cause: OpenCause::Full }
-}
-
-pub fn database_error(open: &Open, error: &::redb::Error) -> OpenError {
-    let cause = if open.is_full() { OpenCause::Full } else { OpenCause::Damaged };
-    OpenError { reason: error.to_string(), cause }
-}
-
-pub fn follow_error(error: &FollowError) -> OpenError {
-    match error {
-        FollowError::Io(error) => io_error(error),
-        FollowError::TwoWays(_) => refused(error.to_string()),
-        FollowError::Unusable(words) => damaged(words.clone()),
-    }
 }

@@ -400,3 +400,5 @@ fn a_ledger_knows_where_it_comes_from_after_many_touches() {
     scene.copy("a", "b");
     assert_eq!(rows(&scene.open("b")), expected(180));
 }
+
+mod damage;

@@ -1,7 +1,7 @@
 //! A frame: the rows that one group of closures changed.
 
 use super::super::bytes::{Reader, checksum, put};
-use super::super::position::{Chain, Position};
+use super::super::position::{Chain, Position, Timeline};
 use crate::disk::DiskFile;
 use crate::meta::engine::TableId;
 use std::io;
@@ -168,16 +168,18 @@ fn read_whole(
     Ok(Some((Frame { position, at_ms, payload: bytes }, chain_before)))
 }
 
-/// Looks behind the end of the frames of a segment for one that is whole all the same: what stands between
-/// is then damaged. Gives its number.
-pub fn find_later(
+/// Looks for a whole frame, wherever it stands, that is one of those looked for by its number and checksum.
+/// Gives its number, and where it ends.
+pub fn find(
     file: &dyn DiskFile,
     from: u64,
     end: u64,
     salt: &Salt,
-    after: &Position,
-) -> io::Result<Option<u64>> {
+    is_one: &dyn Fn(u64, &Chain) -> bool,
+) -> io::Result<Option<(u64, u64)>> {
     const STEP: usize = 1024 * 1024;
+    // Of what was read, a frame says its number; the timeline is the segment's, and of no matter here.
+    let anywhere = Position { timeline: Timeline([0; 16]), sequence: 0, chain: [0; 16] };
     let mut buffer = vec![0; STEP];
     let mut offset = from;
     while offset < end {
@@ -188,11 +190,11 @@ pub fn find_later(
                 continue;
             }
             let at = offset + (index * FRAME_ALIGNMENT) as u64;
-            if let Some((len, sequence)) = read_header(file, at, end)?
-                && sequence > after.sequence
-                && read_whole(file, at, len, salt, after)?.is_some()
+            let Some((len, sequence)) = read_header(file, at, end)? else { continue };
+            if let Some((frame, _)) = read_whole(file, at, len, salt, &anywhere)?
+                && is_one(sequence, &frame.position.chain)
             {
-                return Ok(Some(sequence));
+                return Ok(Some((sequence, at + frame_bytes(len) as u64)));
             }
         }
         offset += count as u64;

@@ -61,7 +61,8 @@ impl History {
 
     /// Where a ledger that has no snapshot begins.
     pub fn start(&self) -> Option<Position> {
-        let first = |segment: &&Segment| segment.header.first == 1 && segment.header.fork.is_none();
+        // A timeline that was begun before there was a frame begins there, too.
+        let first = |segment: &&Segment| segment.header.first == 1;
         self.segments.iter().find(first).map(|segment| segment.header.before())
     }
 
@@ -106,7 +107,7 @@ impl History {
                 end.bytes += frame.payload.len() as u64;
             }
             end.passed[index] = Some(frames.offset());
-            end.later = frames.find_later()?;
+            end.later = frames.find_later(0)?;
             at = self.next(&end.position)?;
         }
         end.later = end.later.max(self.later_than(&end)?);
@@ -119,6 +120,36 @@ impl History {
         Ok(end.is_known && end.position == place)
     }
 
+    /// Whether frames of a timeline are here.
+    pub fn has_timeline(&self, timeline: Timeline) -> bool {
+        self.segments.iter().any(|segment| segment.header.timeline == timeline)
+    }
+
+    /// The number of a whole frame above a number, wherever it is.
+    pub fn whole_frame_above(&self, sequence: u64) -> io::Result<Option<u64>> {
+        for segment in &self.segments {
+            let mut frames = segment.frames();
+            while let Some(frame) = frames.next()? {
+                if frame.position.sequence > sequence {
+                    return Ok(Some(frame.position.sequence));
+                }
+            }
+            if let Some(found) = frames.find_later(sequence)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segments that are no part of what was followed, though they begin behind its end.
+    pub fn left_out(&self, end: &End) -> Vec<&Segment> {
+        let all = self.segments.iter().zip(&end.passed);
+        let is_left = |(segment, passed): &(&Segment, &Option<u64>)| {
+            passed.is_none() && segment.header.first > end.position.sequence
+        };
+        all.filter(is_left).map(|(segment, _)| segment).collect()
+    }
+
     /// The segment with the frame of a place, read up to it.
     fn holder_of(&self, from: Position, end: &mut End) -> io::Result<Option<(usize, Frames<'_>)>> {
         for (index, segment) in self.segments.iter().enumerate().rev() {
@@ -126,14 +157,21 @@ impl History {
                 continue;
             }
             let mut frames = segment.frames();
+            let mut found = None;
             while let Some(frame) = frames.next()? {
                 if frame.position.sequence == from.sequence {
-                    if frame.position.chain == from.chain {
-                        end.at_ms = Some(frame.at_ms);
-                        return Ok(Some((index, frames)));
-                    }
+                    found = Some(frame);
                     break;
                 }
+            }
+            match found {
+                Some(frame) if frame.position.chain == from.chain => {
+                    end.at_ms = Some(frame.at_ms);
+                    return Ok(Some((index, frames)));
+                }
+                // What comes before it may be damaged, and is not needed.
+                None if frames.skip_to(from)? => return Ok(Some((index, frames))),
+                _ => {}
             }
         }
         Ok(None)

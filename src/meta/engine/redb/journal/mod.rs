@@ -15,10 +15,14 @@ use crate::disk::{DiskFile, is_full};
 use crate::random;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use std::io;
+use std::time::{Duration, Instant};
 
 /// The first segment of a start. Each next one is twice as long, up to the setting: a registry that is often
 /// started and seldom written to takes little.
 const FIRST_SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// How long no room is taken for the next segment after there was none.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
 
 /// The end of a ledger's journal, where frames are appended.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Journal {
     current: Option<Current>,
     /// The next segment, with its room taken.
     spare: Option<Spare>,
+    /// Since when there is none for that.
+    no_room_since: Option<Instant>,
     next_bytes: u64,
     segment_max_bytes: u64,
 }
@@ -52,7 +58,8 @@ impl Journal {
     /// Goes on behind `end`. `fork` says where its timeline left another.
     pub fn new(place: Place, end: Position, fork: Option<Fork>, segment_max_bytes: u64) -> Self {
         let next_bytes = FIRST_SEGMENT_BYTES.min(segment_max_bytes);
-        Self { place, end, fork, current: None, spare: None, next_bytes, segment_max_bytes }
+        let no_room_since = None;
+        Self { place, end, fork, current: None, spare: None, no_room_since, next_bytes, segment_max_bytes }
     }
 
     /// The last frame.
@@ -77,18 +84,25 @@ impl Journal {
         }
         current.offset += needed;
         self.end = Position { sequence: self.end.sequence + 1, chain, ..self.end };
-        if self.spare.is_none() && current.offset * 2 > current.len {
-            self.prepare();
+        let is_half_full = current.offset * 2 > current.len;
+        let is_due = self.no_room_since.is_none_or(|since| since.elapsed() >= NO_ROOM_PAUSE);
+        if self.spare.is_none() && is_half_full && is_due {
+            self.prepare()?;
         }
         Ok(bytes.len())
     }
 
     /// Takes the room of the next segment. Where there is none, the present one goes on to its end.
-    fn prepare(&mut self) {
+    fn prepare(&mut self) -> io::Result<()> {
         match self.allocate(self.next_bytes) {
-            Ok(spare) => self.spare = Some(spare),
-            Err(error) => log::warn!("there is no room for the next piece of the journal: {error}"),
+            Ok(spare) => (self.spare, self.no_room_since) = (Some(spare), None),
+            Err(error) if is_full(&error) => {
+                log::warn!("there is no room for the next piece of the journal: {error}");
+                self.no_room_since = Some(Instant::now());
+            }
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn allocate(&self, len: u64) -> io::Result<Spare> {
@@ -139,8 +153,11 @@ impl Journal {
             // behind where an older copy was put back.
             identity.set_newest(&name)
         };
-        // Under either name it has no frame, so it is as good as not there.
-        begin(identity)?;
+        if let Err(error) = begin(identity) {
+            // Under either name it has no frame, so it is as good as not there.
+            drop(self.place.remove(&spare.name).and_then(|()| self.place.remove(&name)));
+            return Err(error);
+        }
         self.current = Some(Current {
             file: spare.file,
             salt: header.salt,

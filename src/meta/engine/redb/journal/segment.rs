@@ -138,6 +138,12 @@ impl Segment {
         Ok(self.frames().next()?.is_some())
     }
 
+    /// Lets what is read of it come from the disk: a page whose sync failed is in memory alone, and looks
+    /// like the others.
+    pub fn forget_cached(&self) {
+        self.file.forget_cached();
+    }
+
     /// Makes what was read from it durable: it may be in the machine's memory alone.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync()
@@ -177,9 +183,23 @@ impl Frames<'_> {
         self.offset
     }
 
-    /// The number of a whole frame behind the end of the others, if there is one.
-    pub fn find_later(&self) -> io::Result<Option<u64>> {
+    /// The number of a whole frame behind the end of the others whose number is above that of `after`, if
+    /// there is one.
+    pub fn find_later(&self, after: u64) -> io::Result<Option<u64>> {
         let Segment { file, header, len, .. } = self.segment;
-        frame::find_later(&**file, self.offset, *len, &header.salt, &self.before)
+        let after = after.max(self.before.sequence);
+        let found = frame::find(&**file, self.offset, *len, &header.salt, &|sequence, _| sequence > after)?;
+        Ok(found.map(|(sequence, _)| sequence))
+    }
+
+    /// Goes on behind the frame of a place, though what comes before it is not whole. False: it is not here.
+    pub fn skip_to(&mut self, place: Position) -> io::Result<bool> {
+        let Segment { file, header, len, .. } = self.segment;
+        let is_one = |sequence: u64, chain: &Chain| sequence == place.sequence && *chain == place.chain;
+        let found = frame::find(&**file, self.offset, *len, &header.salt, &is_one)?;
+        if let Some((_, offset)) = found {
+            (self.offset, self.before) = (offset, place);
+        }
+        Ok(found.is_some())
     }
 }
