@@ -81,12 +81,17 @@ fn what_was_left_out_is_met_no_more() {
     // The database has nothing of it: every frame behind the first few is lost.
     rot(&directory.join(&named(&directory, "journal-")[0]), 4096 + 5000);
     fs::remove_file(directory.join("ledger.redb")).unwrap();
+    // It is no copy, whose end a copier may have torn.
+    let error = scene.try_open("a").err().expect("frames are missing");
+    assert!(error.to_string().contains("--accept-loss"), "{error}");
+    scene.options.accept_loss = true;
     let engine = scene.open("a");
     let few = rows(&engine).len() as u64;
     assert!(few < 15);
     engine.settle().unwrap();
     put(&engine, few..100);
     drop(engine);
+    scene.options.accept_loss = false;
     assert!(!named(&directory, "kept-").is_empty());
     for touch in [false, true] {
         if touch {
@@ -150,4 +155,59 @@ fn a_snapshot_of_another_ledger_is_refused() {
         error.to_string().contains("another ledger") || error.to_string().contains("two histories"),
         "{error}"
     );
+}
+
+/// What was in the place of a copy that was put back is no part of its history, and no backup's.
+#[test]
+fn a_snapshot_of_what_was_left_is_put_aside() {
+    let mut scene = Scene::new();
+    scene.options.segment_max_bytes = 64 << 20;
+    let engine = scene.open("a");
+    engine.settle().unwrap();
+    put(&engine, 0..40);
+    drop(engine);
+    scene.copy("a", "b");
+    scene.options.snapshot_bytes = 50_000;
+    let engine = scene.open("a");
+    engine.settle().unwrap();
+    put(&engine, 40..120);
+    wait_for_snapshots(&scene.directory("a"), 1);
+    kill(engine);
+    for name in named(&scene.directory("a"), "journal-").into_iter().skip(1) {
+        fs::remove_file(scene.directory("a").join(name)).unwrap();
+    }
+    scene.options.snapshot_bytes = 64 << 20;
+    scene.copy("b", "a");
+    let engine = scene.open("a");
+    assert_eq!(rows(&engine), expected(40));
+    engine.settle().unwrap();
+    put(&engine, 40..50);
+    engine.copy_to(&scene.directory("c")).unwrap();
+    assert_eq!(rows(&scene.open("c")), expected(50));
+    drop(engine);
+    scene.copy("a", "d");
+    assert_eq!(rows(&scene.open("d")), expected(50));
+}
+
+#[test]
+fn a_rebuild_refuses_a_gap() {
+    let mut scene = Scene::new();
+    let engine = scene.open("a");
+    engine.settle().unwrap();
+    put(&engine, 0..50);
+    drop(engine);
+    let directory = scene.directory("a");
+    rot(&directory.join(&named(&directory, "journal-")[0]), 4096 + 5000);
+    scene.options.rebuilds = true;
+    let error = scene.try_open("a").err().expect("the database has more");
+    assert!(error.to_string().contains("--accept-loss"), "{error}");
+    scene.options.rebuilds = false;
+    // The database has all of it, and a snapshot is made for copies.
+    let engine = scene.open("a");
+    assert_eq!(rows(&engine), expected(50));
+    engine.settle().unwrap();
+    wait_for_snapshots(&directory, 1);
+    put(&engine, 50..60);
+    scene.copy("a", "b");
+    assert_eq!(rows(&scene.open("b")), expected(60));
 }
