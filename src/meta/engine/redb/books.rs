@@ -22,6 +22,12 @@ const IDLE_OPERATIONS: u64 = 64;
 /// How long a ledger is without a write until it is idle.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// How many times as long as it takes to open the database again readers have it before the next time.
+const READERS_SHARE: u32 = 4;
+
+/// The most of that.
+const READERS_MAX: Duration = Duration::from_secs(1);
+
 /// How long the database is not synced after there was no room for that.
 const FULL_PAUSE: Duration = Duration::from_secs(30);
 
@@ -59,6 +65,8 @@ pub struct Books {
     /// Whether the database is to be called the original, and is not yet.
     is_to_settle: bool,
     not_before: Option<Instant>,
+    /// When the database was last opened for a write that found no room, and how long that took.
+    reopened: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +99,7 @@ impl Books {
             lineage,
             unsynced,
             is_to_settle: false,
+            reopened: None,
             not_before,
         }
     }
@@ -109,7 +118,16 @@ impl Books {
             // What is looked at keeps its changes in memory.
             return self.ledger.present().map(Some).map_err(|error| error.to_string());
         }
+        // Nobody reads while it is opened: on a disk that stays full, readers get most of the time.
+        let rest = self
+            .reopened
+            .and_then(|(at, took)| (took * READERS_SHARE).min(READERS_MAX).checked_sub(at.elapsed()));
+        if let Some(rest) = rest {
+            std::thread::park_timeout(rest);
+        }
+        let began = Instant::now();
         self.reopen()?;
+        self.reopened = Some((Instant::now(), began.elapsed()));
         Ok(self.ledger.writable())
     }
 
