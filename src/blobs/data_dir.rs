@@ -163,6 +163,7 @@ impl DataDir {
     /// Opens a directory with a ledger and changes nothing in it, but for its lock. What is missing of its
     /// layout holds nothing.
     pub fn open_to_look(root: &Path) -> Result<Self, OpenDirError> {
+        backup::expect_no_mixture(root)?;
         root::expect_ledger(&RealDisk, root)?;
         let lock = lock::take(root)?;
         let dir = Self::locked(root, Readers::of(root), lock);
@@ -218,6 +219,12 @@ impl DataDir {
             refuse_link(&*self.disk, &path)?;
         }
         Ok(())
+    }
+
+    /// Whether a directory is a backup, which nobody serves.
+    #[must_use]
+    pub fn is_backup_at(root: &Path) -> bool {
+        backup::is_backup(root)
     }
 
     /// Says that the directory is a registry and no backup any more, if it was one.

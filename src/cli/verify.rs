@@ -4,7 +4,7 @@ use super::control::{self, Answer, Request};
 use super::progress::Display;
 use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
-use crate::registry::{Checks, Progress, Registry, SystemClock, VerifyReport};
+use crate::registry::{Checks, DataDir, Progress, Registry, SystemClock, VerifyReport};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -63,7 +63,11 @@ fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result
     let report = report.map_err(|error| format!("the check could not be done: {error}"))?;
     drop(registry);
     // A look that is not a deep one changes nothing.
-    if deep && let Err(words) = settle(config, &report) {
+    // Nor does one at a backup, which is what it was: opened for writing it would be a registry.
+    if deep
+        && !DataDir::is_backup_at(&config.data)
+        && let Err(words) = settle(config, &report)
+    {
         eprintln!("wharfinger: what was found about files could not be written down: {words}");
     }
     let mut json = report.to_json();

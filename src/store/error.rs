@@ -84,8 +84,13 @@ impl OpenError {
         let advice = match error.cause {
             OpenCause::Damaged => "restore the directory from a backup or another copy",
             OpenCause::Full => "free some space first",
-            OpenCause::OutOfReach => "make sure that nobody else uses it and that its disk works",
+            OpenCause::OutOfReach | OpenCause::Told => {
+                "make sure that nobody else uses it and that its disk works"
+            }
         };
+        if error.cause == OpenCause::Told {
+            return Self::Ledger(format!("the ledger in {} cannot be opened: {error}", dir.display()));
+        }
         Self::Ledger(format!("the ledger {} cannot be opened: {error}; {advice}", path.display()))
     }
 }

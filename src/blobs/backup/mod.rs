@@ -295,15 +295,26 @@ fn write_marker(root: &Path, words: &str) -> io::Result<()> {
 /// point, and refuses what has none. A backup that is served is one no more.
 pub(super) fn settle(root: &Path) -> Result<(), OpenDirError> {
     go_back(root).map_err(|source| io_refusal(root, source))?;
-    // A backup has no identity, and a registry that was served has no marker.
-    if root.join(MARKER).symlink_metadata().is_ok() && root.join("ledger/IDENTITY").symlink_metadata().is_ok()
-    {
-        return Err(OpenDirError::PutOver(root.to_path_buf()));
-    }
+    expect_no_mixture(root)?;
     if root.join(NEXT_LEDGER).is_dir() && root.join(LEDGER).symlink_metadata().is_err() {
         return Err(OpenDirError::CutOff(root.to_path_buf()));
     }
     Ok(())
+}
+
+/// Refuses a backup that was put over a registry: a backup has no identity, and a registry that was served
+/// has no marker.
+pub(super) fn expect_no_mixture(root: &Path) -> Result<(), OpenDirError> {
+    let is_there = |name: &str| root.join(name).symlink_metadata().is_ok();
+    if is_there(MARKER) && is_there("ledger/IDENTITY") {
+        return Err(OpenDirError::PutOver(root.to_path_buf()));
+    }
+    Ok(())
+}
+
+/// Whether a directory is a backup.
+pub(super) fn is_backup(root: &Path) -> bool {
+    root.join(MARKER).symlink_metadata().is_ok()
 }
 
 /// What is served is a registry and no backup any more, so that none is written over it.
@@ -432,11 +443,16 @@ fn remove_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies the files of a directory into one that is there, and syncs both.
+/// How the names of files begin of which a ledger can be opened elsewhere. IDENTITY is of the place that it
+/// is in, and of no other.
+const LEDGER_FILES: [&str; 3] = ["journal-", "snapshot-", "ledger.redb"];
+
+/// Copies the files of a ledger into a directory that is there, and syncs both.
 fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
+        let is_ours = |name: &str| LEDGER_FILES.iter().any(|ours| name.starts_with(ours));
+        if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(is_ours) {
             copy_whole(&entry.path(), &to.join(entry.file_name()))?;
         }
     }

@@ -7,8 +7,8 @@
 use super::files::{blob_files, create, options, sync_directory};
 use super::goods::{clone_or_copy, copy_bytes};
 use super::{
-    BackupRefusal, LEDGER, MARKER, NEXT_LEDGER, OLD_LEDGER, copy_directory, first_entry, is_directory,
-    make_directory, refusal, write_marker,
+    BackupRefusal, LEDGER, MARKER, NEXT_LEDGER, OLD_LEDGER, copy_directory, expect_no_mixture, first_entry,
+    is_directory, make_directory, refusal, write_marker,
 };
 use crate::blobs::{Location, lock, root};
 use crate::disk::{RealDisk, synced};
@@ -114,6 +114,7 @@ fn check_source(source: &Path) -> Result<PathBuf, BackupRefusal> {
     if let Some(held) = lock::in_use(source) {
         return Err(held.into());
     }
+    expect_no_mixture(source)?;
     let ledgers = [LEDGER, OLD_LEDGER].map(|name| source.join(name));
     let has_files = |directory: &PathBuf| {
         is_directory(directory).unwrap_or(false)

@@ -417,6 +417,8 @@ pub enum OpenCause {
     Full,
     /// It cannot be read, or somebody else has it.
     OutOfReach,
+    /// What the reason says, with what to do about it.
+    Told,
 }
 
 impl fmt::Display for OpenError {

@@ -61,11 +61,21 @@ struct State {
 impl Keeper {
     /// Begins with the last snapshot that is there, the bytes of the frames behind it, and when the first
     /// segment was begun.
-    pub fn new(last: Option<&Dump>, bytes: u64, first_at_ms: Option<u64>, is_wanted: bool) -> Self {
+    ///
+    /// `newest_first` is the first frame of the segment that IDENTITY names: until it names another, that
+    /// stays.
+    pub fn new(
+        last: Option<&Dump>,
+        bytes: u64,
+        first_at_ms: Option<u64>,
+        newest_first: u64,
+        is_wanted: bool,
+    ) -> Self {
         let last = last.map(|dump| (dump.len, dump.header.at_ms));
         // A registry that is started every night gets its snapshot of the day, too.
         let since_ms = last.map(|(_, at_ms)| at_ms).or(first_at_ms).filter(|_| bytes > 0);
-        let state = State { bytes, last, since_ms, is_wanted, ..State::default() };
+        let state =
+            State { bytes, last, since_ms, is_wanted, current_first: newest_first, ..State::default() };
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
@@ -87,7 +97,7 @@ impl Keeper {
         }
     }
 
-    /// The first frame of the segment that is written to.
+    /// The first frame of the segment that is written to, and that IDENTITY names by now.
     pub fn note_segment(&self, first: u64) {
         self.state().current_first = first;
     }
@@ -178,7 +188,33 @@ impl Work {
         Ok(KeeperThread { keeper, thread })
     }
 
+    /// Whether copies find their way: where frames between the snapshot and the present are gone, or not
+    /// whole, another snapshot is wanted. The database has what they changed.
+    fn look_for_gaps(&self) -> Result<(), DumpError> {
+        let reached = self.ledger.last_group();
+        let held = self.keeper.hold_files();
+        let history = History::read(&self.place)?;
+        let from =
+            Dump::all(&self.place)?.first().map(|dump| dump.header.position).or_else(|| history.start());
+        let end = from.map(|from| history.follow(from, |_| Ok(()))).transpose();
+        drop(held);
+        let end = end.map_err(|error| DumpError::Io(io::Error::other(error)))?;
+        let found = end.map_or(0, |end| end.position.sequence);
+        if found < reached {
+            log::warn!(
+                "the journal leads from the last snapshot to frame {found} and not to {reached}: pieces of it are \
+                 damaged or have gone. The database has everything; a new snapshot is made, without which \
+                 copies and backups would not"
+            );
+            self.keeper.state().is_wanted = true;
+        }
+        Ok(())
+    }
+
     fn run(&self) {
+        if let Err(error) = self.look_for_gaps() {
+            log::warn!("whether the journal is whole is not known: {error}");
+        }
         while self.keeper.wait_until_due(&self.options) {
             // What goes makes room.
             match self.prune().map_err(DumpError::Io).and_then(|()| self.snapshot()) {

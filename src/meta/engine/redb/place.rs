@@ -86,10 +86,11 @@ impl Place {
         names(&*self.disk, &self.directory)
     }
 
-    /// Removes what was being made when a process ended.
+    /// Removes what was being made when a process ended, but for segments that were made ready.
     pub fn remove_unfinished(&self) -> io::Result<()> {
         let names = self.names()?;
-        let unfinished = |name: &&String| name.starts_with(UNFINISHED) || *name == NEW_DATABASE;
+        let unfinished =
+            |name: &&String| (name.starts_with(UNFINISHED) || *name == NEW_DATABASE) && !is_spare(name);
         names.iter().filter(unfinished).try_for_each(|name| self.remove(name))
     }
 
@@ -147,6 +148,11 @@ fn names(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<String>> {
 /// The name of a file with a sequence number.
 pub fn numbered(prefix: &str, sequence: u64) -> String {
     format!("{prefix}{sequence:016}.{}", suffix())
+}
+
+/// Whether a name is that of a segment that was made ready.
+pub fn is_spare(name: &str) -> bool {
+    name.strip_prefix(UNFINISHED).is_some_and(|name| name.starts_with(SEGMENT))
 }
 
 /// What makes a name one that was never there.

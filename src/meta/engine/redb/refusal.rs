@@ -20,7 +20,7 @@ pub fn expect_unbroken(found: &Found, end: &End) -> Result<(), OpenError> {
 
 pub fn gap(found: &Found, end: Position, later: u64) -> OpenError {
     let directory = found.place.directory.display();
-    damaged(format!(
+    refused(format!(
         "the journal in {directory} breaks off behind frame {end}, and goes on with frame {later}: what is \
          between them was acknowledged and is lost. Put back a backup, or go on without it with \
          `--accept-loss`"
@@ -47,7 +47,7 @@ pub fn io_error(error: &io::Error) -> OpenError {
 }
 
 pub fn refused(reason: String) -> OpenError {
-    OpenError { reason, cause: OpenCause::OutOfReach }
+    OpenError { reason, cause: OpenCause::Told }
 }
 
 pub fn damaged(reason: String) -> OpenError {

@@ -20,8 +20,7 @@ use super::ledger::{Ledger, Open, Trust};
 use super::place::{DATABASE, IDENTITY, KEPT, Place};
 use super::position::{Fork, Position};
 use super::refusal::{
-    damaged, database_error, expect_alone, expect_unbroken, follow_error, full, gap, io_error, lineage_of,
-    refused,
+    database_error, expect_alone, expect_unbroken, follow_error, full, gap, io_error, lineage_of, refused,
 };
 use super::storage::DiskStorage;
 use super::{LedgerOptions, rebuild};
@@ -196,7 +195,7 @@ impl Found {
         let lacking = self.lacking().filter(|_| !self.options.accept_loss);
         let Some(lacking) = lacking else { return Ok(()) };
         let directory = self.place.directory.display();
-        Err(damaged(format!(
+        Err(refused(format!(
             "{lacking} in {directory} is damaged or has gone, and with it what was acknowledged last. Put it \
              back, or a backup, or go on without it with `--accept-loss`"
         )))
@@ -257,21 +256,27 @@ impl Found {
         let bytes = self.history.bytes_behind(self.dumps.first().map(|dump| dump.header.position));
         let first_at_ms = self.history.segments().first().map(|segment| segment.header.at_ms);
         let has_many = self.history.segments().len() > SEGMENTS_MANY;
-        let keeper = Keeper::new(self.dumps.first(), bytes, first_at_ms, wants_snapshot || has_many);
         let last = self.history.segments().iter().rfind(|segment| segment.header.first <= end.sequence);
         let newest = last.map(|segment| segment.name.clone()).unwrap_or_default();
+        let goes_on = matches!(origin, Origin::Original | Origin::Touched) && !is_cut;
+        // The one that came with a copy is of no use to it.
+        let there = self.identity.filter(|_| goes_on);
+        let named = there.as_ref().map_or(newest.as_str(), |identity| identity.newest.as_str());
+        let newest_first = first_of(named).unwrap_or(0);
+        let wants_snapshot = wants_snapshot || has_many;
+        let keeper = Keeper::new(self.dumps.first(), bytes, first_at_ms, newest_first, wants_snapshot);
         let identity = if self.looks {
             IdentityFile::none(self.place.clone())
         } else {
-            // The one that came with a copy is of no use to it.
-            let goes_on = matches!(origin, Origin::Original | Origin::Touched) && !is_cut;
-            let there = self.identity.filter(|_| goes_on);
             IdentityFile::new(self.place.clone(), there, newest).map_err(|error| io_error(&error))?
         };
         let journal = (!self.looks).then(|| {
             let fork = lineage.first().copied();
-            Journal::new(self.place.clone(), end, fork, self.options.segment_max_bytes)
+            let mut journal = Journal::new(self.place.clone(), end, fork, self.options.segment_max_bytes);
+            // One that came with a copy has zeros, too: nothing was ever written to it.
+            journal.adopt_spare().map(|()| journal).map_err(|error| io_error(&error))
         });
+        let journal = journal.transpose()?;
         let opened = Opened { origin, as_of_ms, sequence: end.sequence, notes };
         Ok(Started { ledger, journal, identity, end, lineage, opened, keeper, unsynced_bytes })
     }
@@ -281,7 +286,9 @@ impl Found {
 fn is_on_the_way(dump: &Dump, end: Position, lineage: &[Fork]) -> bool {
     let Position { timeline, sequence, .. } = dump.header.position;
     let is_left = |fork: &Fork| fork.parent == timeline && fork.sequence >= sequence;
-    sequence <= end.sequence && (timeline == end.timeline || lineage.iter().any(is_left))
+    // One of a timeline that was begun right there, and forgotten, has the same state.
+    let is_here = (sequence, dump.header.position.chain) == (end.sequence, end.chain);
+    is_here || sequence <= end.sequence && (timeline == end.timeline || lineage.iter().any(is_left))
 }
 
 /// The original: the database as it is, and what the journal has behind it.
@@ -400,7 +407,7 @@ fn unknown(
         return Ok(Outcome::Useless("it is not of the history that the journal has".into()));
     }
     let directory = found.place.directory.display();
-    Err(damaged(format!(
+    Err(refused(format!(
         "{DATABASE} in {directory} is at frame {position}, and the journal is another's. Put back what was \
          there, or a backup, or go on with what the journal has with `--accept-loss`"
     )))

@@ -9,9 +9,9 @@ pub mod history;
 pub mod segment;
 
 use super::identity::IdentityFile;
-use super::place::{Place, SEGMENT, numbered};
+use super::place::{Place, SEGMENT, is_spare, numbered};
 use super::position::{Fork, Position};
-use crate::disk::{DiskFile, is_full};
+use crate::disk::{DiskFile, How, Stat, is_full};
 use crate::random;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use std::io;
@@ -63,6 +63,24 @@ impl Journal {
         Self { place, end, fork, current: None, spare: None, no_room_since, next_bytes, segment_max_bytes }
     }
 
+    /// Takes over the next segment that an earlier start made ready and never wrote to. Others go.
+    pub fn adopt_spare(&mut self) -> io::Result<()> {
+        for name in self.place.names()?.into_iter().filter(|name| is_spare(name)) {
+            if self.spare.is_none() {
+                let file = self.place.open(&name, How::Write)?;
+                let stat = file.as_ref().map(|file| file.stat()).transpose()?;
+                // Under another name it may be somebody else's.
+                let is_ours = |stat: &Stat| stat.links == 1 && stat.len > SEGMENT_HEADER_BYTES;
+                if let Some((file, stat)) = file.zip(stat.filter(is_ours)) {
+                    self.spare = Some(Spare { name, file, len: stat.len });
+                    continue;
+                }
+            }
+            self.place.remove(&name)?;
+        }
+        Ok(())
+    }
+
     /// The last frame.
     pub fn end(&self) -> Position {
         self.end
@@ -90,9 +108,8 @@ impl Journal {
         }
         current.offset += needed;
         self.end = Position { sequence: self.end.sequence + 1, chain, ..self.end };
-        let is_half_full = current.offset * 2 > current.len;
         let is_due = self.no_room_since.is_none_or(|since| since.elapsed() >= NO_ROOM_PAUSE);
-        if self.spare.is_none() && is_half_full && is_due {
+        if self.spare.is_none() && is_due {
             self.prepare()?;
         }
         Ok(bytes.len())
@@ -175,11 +192,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives back the room that was taken and not used. What was written stays.
+    /// Gives back the room of the present segment that was not used. What was written stays, and so does the
+    /// next segment: the next start may find no room for another.
     pub fn close(&mut self) -> io::Result<()> {
-        if let Some(spare) = self.spare.take() {
-            self.place.remove(&spare.name)?;
-        }
         match self.current.take() {
             Some(current) => {
                 current.file.set_len(current.offset)?;
