@@ -202,22 +202,22 @@ impl Found {
     }
 
     /// Moves what is no part of the history to a directory of its own, so that neither a later start nor a
-    /// backup meets it.
-    pub fn put_left_out_aside(&self, end: &End, lineage: &[Fork]) -> Result<(), OpenError> {
-        let mut names: Vec<&str> = self.history.left_out(end).iter().map(|one| one.name.as_str()).collect();
+    /// backup meets it. Says whether segments were among that: then IDENTITY went first, which may name one.
+    pub fn put_left_out_aside(&self, end: &End, lineage: &[Fork]) -> Result<bool, OpenError> {
+        let left = self.history.left_out(end).map_err(|error| io_error(&error))?;
+        let mut names: Vec<&str> = left.iter().map(|segment| segment.name.as_str()).collect();
         names.extend(self.history.broken());
-        if !names.is_empty() {
-            // It may name one of these as the newest.
-            names.push(IDENTITY);
-        }
+        let has_segments = !names.is_empty();
         let is_stray = |dump: &&Dump| !is_on_the_way(dump, end.position, lineage);
         names.extend(self.dumps.iter().filter(is_stray).map(|dump| dump.name.as_str()));
         if names.is_empty() || self.looks {
-            return Ok(());
+            return Ok(has_segments);
         }
-        let kept = self.place.put_aside(KEPT, &names, now_ms()).map_err(|error| io_error(&error))?;
+        let put = |names: &[&str]| self.place.put_aside(KEPT, names, now_ms());
+        let identity = if has_segments { put(&[IDENTITY]).map(drop) } else { Ok(()) };
+        let kept = identity.and_then(|()| put(&names)).map_err(|error| io_error(&error))?;
         log::warn!("what is no part of the ledger's history is kept in ledger/{kept} for a while");
-        Ok(())
+        Ok(has_segments)
     }
 
     fn storage(&self) -> Result<Arc<DiskStorage>, OpenError> {
@@ -326,7 +326,7 @@ fn keep(found: &Found, database: Result<Ledger, OpenError>, is_touched: bool) ->
     expect_unbroken(found, &end)?;
     expect_alone(found, &end, &lineage)?;
     found.sync_passed(&end)?;
-    let (mut notes, is_cut) = (Vec::new(), end.later.is_some() || found.lacking().is_some());
+    let mut notes = Vec::new();
     if let Some(later) = end.later {
         notes.push(format!("frames from {later} on were left out, as was asked for"));
     }
@@ -336,7 +336,8 @@ fn keep(found: &Found, database: Result<Ledger, OpenError>, is_touched: bool) ->
         notes.push(words.to_owned());
     }
     let mut lineage = lineage_of(&end, lineage);
-    found.put_left_out_aside(&end, &lineage)?;
+    let has_left = found.put_left_out_aside(&end, &lineage)?;
+    let is_cut = has_left || end.later.is_some() || found.lacking().is_some();
     let mut last = end.position;
     if is_touched || is_cut {
         let begun = begin_timeline(&found.history, &open, last, &mut lineage);

@@ -174,13 +174,16 @@ impl History {
         Ok(None)
     }
 
-    /// The segments that are no part of what was followed, though they begin behind its end.
-    pub fn left_out(&self, end: &End) -> Vec<&Segment> {
-        let all = self.segments.iter().zip(&end.passed);
-        let is_left = |(segment, passed): &(&Segment, &Option<u64>)| {
-            passed.is_none() && segment.header.first > end.position.sequence
-        };
-        all.filter(is_left).map(|(segment, _)| segment).collect()
+    /// The segments with frames that are no part of what was followed, though they begin behind its end.
+    pub fn left_out(&self, end: &End) -> io::Result<Vec<&Segment>> {
+        let mut left = Vec::new();
+        for (segment, passed) in self.segments.iter().zip(&end.passed) {
+            let is_behind = passed.is_none() && segment.header.first > end.position.sequence;
+            if is_behind && segment.has_frames()? {
+                left.push(segment);
+            }
+        }
+        Ok(left)
     }
 
     /// The segment with the frame of a place, read up to it.

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// started and seldom written to takes little.
 const FIRST_SEGMENT_BYTES: u64 = 1024 * 1024;
 
+/// A segment where there is no room for another.
+const SHORT_SEGMENT_BYTES: u64 = 64 * 1024;
+
 /// How long no room is taken for the next segment after there was none.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
 
@@ -153,7 +156,11 @@ impl Journal {
                 if let Some(unfit) = unfit {
                     self.place.remove(&unfit.name)?;
                 }
-                self.allocate(self.next_bytes.max(needed))?
+                // On a disk that is nearly full a short one does.
+                match self.allocate(self.next_bytes.max(needed)) {
+                    Err(error) if is_full(&error) => self.allocate(needed.max(SHORT_SEGMENT_BYTES))?,
+                    allocated => allocated?,
+                }
             }
         };
         let stat = spare.file.stat()?;
