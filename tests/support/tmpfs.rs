@@ -43,7 +43,9 @@ impl Tmpfs {
 
     /// Fills it until `bytes` are free, as some other program might. What others write meanwhile counts, too.
     pub fn fill_to(&self, bytes: u64) {
-        let size = usize::try_from(self.free().saturating_sub(bytes)).expect("a few megabytes");
+        // What it has already is written anew.
+        let there = fs::metadata(self.filler()).map_or(0, |found| found.len());
+        let size = usize::try_from((self.free() + there).saturating_sub(bytes)).expect("a few megabytes");
         if let Err(error) = fs::write(self.filler(), vec![0xa5; size]) {
             assert_eq!(error.kind(), ErrorKind::StorageFull, "as much as there was");
         }

@@ -202,9 +202,9 @@ impl Work {
         let found = end.map_or(0, |end| end.position.sequence);
         if found < reached {
             log::warn!(
-                "the journal leads from the last snapshot to frame {found} and not to {reached}: pieces of it \
-                 are damaged or have gone. The database has everything; a new snapshot is made, without which \
-                 copies and backups would not"
+                "the journal leads from the last snapshot to frame {found} and not to {reached}: pieces are \
+                 damaged or have gone. The database has everything; a new snapshot is made, without \
+                 which copies and backups would not"
             );
             self.keeper.state().is_wanted = true;
         }
