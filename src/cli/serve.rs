@@ -217,6 +217,8 @@ fn serve(system: &SystemRunner, prepared: Prepared, inputs: &Inputs, mut hang_up
             "stopping with uploads whose last bytes are not durable; they go on where they were before"
         );
     }
+    // Threads of requests that were broken off may have it still.
+    registry.close();
     match outcome {
         Ok(()) => {
             log::info!("stopped");

@@ -170,6 +170,11 @@ impl Registry {
         report.mended.iter().try_for_each(|(digest, seen)| self.take_back_mark(*digest, seen))
     }
 
+    /// Closes the ledger: the process is about to end, whoever still has the registry.
+    pub fn close(&self) {
+        self.store.close();
+    }
+
     /// Tells work that takes long to end: the server does.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);

@@ -104,6 +104,11 @@ impl Store {
         self.engine.opened()
     }
 
+    /// Closes the ledger, though others still have the store: a process is about to end.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
     /// Says that rows and files fit together: from now on the directory is an original of its own.
     pub fn settle(&self) -> Result<(), StoreError> {
         Ok(self.engine.settle().map_err(MetaError::from)?)

@@ -1,33 +1,33 @@
 //! Every row of a stopped server's ledger, as bytes: what must be the same before and after is compared
-//! without asking the program that wrote it.
+//! below all that the server makes of it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use redb::{Builder, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _};
+use wharfinger::disk::{Mode, RealDisk};
+use wharfinger::meta::engine::redb::{LedgerOptions, Place, RedbEngine};
+use wharfinger::meta::engine::{Engine as _, KeyRange, Limit, TableId};
 
 /// Key and value of each row, by table.
 pub type Rows = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
 
-/// Reads a copy, so that the ledger itself stays as the server left it.
+/// Reads the ledger of a server that has ended, however it ended, and leaves it as it is.
 pub fn rows(data: &Path) -> Rows {
-    let copy = tempfile::NamedTempFile::new().expect("a temporary file");
-    fs::copy(data.join("ledger").join("ledger.redb"), copy.path()).expect("a ledger to copy");
-    let database = Builder::new().open(copy.path()).expect("the copy opens");
-    let transaction = database.begin_read().expect("a snapshot");
-    let names: Vec<_> = transaction.list_tables().expect("the tables").collect();
-    let mut rows = Rows::new();
-    for name in names {
-        let definition = TableDefinition::<&[u8], &[u8]>::new(name.name());
-        let table = transaction.open_table(definition).expect("a table of bytes");
-        let entries = table.iter().expect("its rows").map(|entry| {
-            let (key, value) = entry.expect("a row");
-            (key.value().to_vec(), value.value().to_vec())
-        });
-        rows.insert(name.name().to_owned(), entries.collect());
-    }
-    rows
+    let mode = Mode { bits: 0o600, exact: false };
+    let place = Place {
+        disk: Arc::new(RealDisk),
+        directory: data.join("ledger"),
+        file_mode: mode,
+        directory_mode: mode,
+    };
+    let engine = RedbEngine::open_to_look(&place, LedgerOptions::default()).expect("a ledger");
+    let snapshot = engine.snapshot().expect("a snapshot");
+    let all = |table: TableId| {
+        let rows = snapshot.range(table, &KeyRange::all(), Limit::rows(usize::MAX)).expect("its rows");
+        (table.name().to_owned(), rows.into_iter().collect())
+    };
+    TableId::ALL.into_iter().map(all).collect()
 }
 
 /// What differs, a line for each row.

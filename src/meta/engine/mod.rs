@@ -325,6 +325,10 @@ pub trait Engine: Send + Sync {
     /// each start does that again.
     fn settle(&self) -> Result<(), EngineError>;
 
+    /// Ends it after the writes that wait: what is in memory alone is synced, and nothing is written or read
+    /// any more.
+    fn close(&self);
+
     /// Writes into an empty directory what a ledger as of now can be opened from, durably, and holds no
     /// snapshot meanwhile.
     fn copy_to(&self, directory: &Path) -> Result<CopiedLedger, EngineError>;

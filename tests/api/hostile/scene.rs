@@ -148,8 +148,6 @@ fn comparable(rows: &Rows) -> Rows {
     if let Some(number) = names.remove(format!("{NUMBERED}\0").as_bytes()) {
         rows.get_mut("repository").expect("a table of repositories").remove(&number);
     }
-    // How many groups were committed is the engine's own business.
-    rows.remove("engine");
     rows
 }
 

@@ -196,6 +196,10 @@ impl Engine for RedbEngine {
         }
     }
 
+    fn close(&self) {
+        self.writer.close();
+    }
+
     fn copy_to(&self, directory: &Path) -> Result<CopiedLedger, EngineError> {
         let _held = self.held.hold_files();
         copy::copy(&self.place, self.ledger.last_group(), directory)

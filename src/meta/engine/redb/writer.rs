@@ -43,7 +43,7 @@ enum Order {
 /// The handle of the writing thread. Dropping it ends the thread after what waits is done.
 pub struct Writer {
     queue: Mutex<Option<Sender<Order>>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -54,7 +54,7 @@ impl Writer {
             let mut desk = Desk { books, commits, on_failure, waiting: VecDeque::new() };
             desk.work(&receiver);
         })?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Some(thread) })
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `job` and returns when its outcome is durable.
@@ -65,6 +65,17 @@ impl Writer {
     /// Says from now on that the database is the original.
     pub fn settle(&self) -> Result<(), WriteError> {
         self.order(Order::Settle)
+    }
+
+    /// Ends the thread after what waits is done, and with it the ledger: nothing is written or read any more.
+    pub fn close(&self) {
+        drop(self.queue.lock().map(|mut queue| queue.take()));
+        // Whoever comes second waits for the first.
+        if let Ok(mut thread) = self.thread.lock()
+            && let Some(thread) = thread.take()
+        {
+            drop(thread.join());
+        }
     }
 
     fn order(&self, order: impl FnOnce(SyncSender<Answer>) -> Order) -> Answer {
@@ -79,10 +90,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.lock().map(|mut queue| queue.take()));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        self.close();
     }
 }
 
