@@ -222,8 +222,7 @@ impl DataDir {
     }
 
     /// Whether a directory is a backup, which nobody serves.
-    #[must_use]
-    pub fn is_backup_at(root: &Path) -> bool {
+    pub fn is_backup_at(root: &Path) -> io::Result<bool> {
         backup::is_backup(root)
     }
 

@@ -3,7 +3,7 @@
 
 use super::accounts::{self, AccountAction};
 use super::control::{self, Answer, Request};
-use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
+use super::{DataArguments, FOUND_WRONG, look_at_store, reopen_store, wrong_use};
 use crate::config::{Config, Pattern};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::registry::{Act, AuditAction, AuditFilter, Error, Registry, Restored, SystemClock};
@@ -297,8 +297,7 @@ pub struct Directory {
 impl Directory {
     /// The directory that the arguments name.
     pub fn of(data: &DataArguments) -> Result<Self, String> {
-        let inputs = data.config.inputs(&[("data", "--data", &data.data)]);
-        Ok(Self { config: config::load(&inputs)?, opened: None })
+        Ok(Self { config: data.load()?, opened: None })
     }
 
     /// The configuration that names it.

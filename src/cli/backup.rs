@@ -7,9 +7,7 @@
 use super::control::{self, Answer, Request};
 use super::progress::Display;
 use super::text::{entries, number, size, text, time};
-use super::{
-    DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, store_options, verify, wrong_use,
-};
+use super::{DataArguments, FOUND_WRONG, look_at_store, reopen_store, store_options, verify, wrong_use};
 use crate::config::Config;
 use crate::registry::{
     BackupDir, BackupReport, Checks, PointPlace, PointSource, Progress, Registry, SystemClock, back_up,
@@ -45,8 +43,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let config = match config::load(&inputs) {
+    let config = match arguments.data.load() {
         Ok(config) => config,
         Err(words) => return wrong_use(&words),
     };

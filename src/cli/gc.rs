@@ -2,7 +2,7 @@
 
 use super::control::{self, Answer, Request};
 use super::text::{entries, text, texts, time};
-use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
+use super::{DataArguments, FOUND_WRONG, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
 use crate::oci::Digest;
 use crate::registry::{Collected, Registry, SystemClock};
@@ -30,7 +30,6 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
     if let Some(Err(error)) = arguments.explain.as_deref().map(Digest::parse) {
         return wrong_use(&format!("{}: {error}", arguments.explain.as_deref().unwrap_or_default()));
     }
@@ -39,7 +38,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         None if arguments.now => Request::CollectNow,
         None => Request::Garbage,
     };
-    let answer = config::load(&inputs).and_then(|config| ask(config, &request));
+    let answer = arguments.data.load().and_then(|config| ask(config, &request));
     match answer {
         Ok(Answer::Collected(collected)) => show_collected(&collected, arguments.json),
         Ok(Answer::Report(report)) if arguments.json => say!("{report}"),

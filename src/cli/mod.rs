@@ -109,6 +109,13 @@ struct DataArguments {
     data: Option<String>,
 }
 
+impl DataArguments {
+    /// The configuration that these arguments, the environment and the file make.
+    fn load(&self) -> Result<Config, String> {
+        config::load(&self.config.inputs(&[("data", "--data", &self.data)]))
+    }
+}
+
 // What stands here as documentation clap would take for the help of commands.
 #[derive(Debug, clap::Args)]
 struct DirectoryArguments {

@@ -1,7 +1,7 @@
 //! `wharfinger rebuild`.
 
 use super::text::size;
-use super::{DataArguments, config, store_options, wrong_use};
+use super::{DataArguments, store_options, wrong_use};
 use crate::config::Config;
 use crate::registry::{DataDir, FoundFiles, Registry, Store, SystemClock};
 use serde_json::{Value, json};
@@ -28,8 +28,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let rebuilt = config::load(&inputs).and_then(|config| {
+    let rebuilt = arguments.data.load().and_then(|config| {
         if arguments.files_only { list_files(&config) } else { rebuild(&config, arguments.accept_loss) }
     });
     let report = match rebuilt {

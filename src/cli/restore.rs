@@ -2,7 +2,7 @@
 
 use super::progress::Display;
 use super::text::size;
-use super::{DataArguments, config, wrong_use};
+use super::{DataArguments, wrong_use};
 use crate::registry::{BackupRefusal, Progress, RestoreDir, restore_tar};
 use serde_json::json;
 use std::io::{BufReader, IsTerminal};
@@ -26,8 +26,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
-    let config = match config::load(&inputs) {
+    let config = match arguments.data.load() {
         Ok(config) => config,
         Err(words) => return wrong_use(&words),
     };

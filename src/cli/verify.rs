@@ -2,7 +2,7 @@
 
 use super::control::{self, Answer, Request};
 use super::progress::Display;
-use super::{DataArguments, FOUND_WRONG, config, look_at_store, reopen_store, wrong_use};
+use super::{DataArguments, FOUND_WRONG, look_at_store, reopen_store, wrong_use};
 use crate::config::Config;
 use crate::registry::{Checks, DataDir, Progress, Registry, SystemClock, VerifyReport};
 use serde_json::Value;
@@ -24,10 +24,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let inputs = arguments.data.config.inputs(&[("data", "--data", &arguments.data.data)]);
     let mut display = Display::new("verify");
     let checked =
-        config::load(&inputs).and_then(|config| check(&config, arguments.deep, |now| display.show(now)));
+        arguments.data.load().and_then(|config| check(&config, arguments.deep, |now| display.show(now)));
     display.clear();
     let report = match checked {
         Ok(report) => report,
@@ -65,7 +64,7 @@ fn check(config: &Config, deep: bool, mut show: impl FnMut(&Progress)) -> Result
     // A look that is not a deep one changes nothing.
     // Nor does one at a backup, which is what it was: opened for writing it would be a registry.
     if deep
-        && !DataDir::is_backup_at(&config.data)
+        && !DataDir::is_backup_at(&config.data).unwrap_or(true)
         && let Err(words) = settle(config, &report)
     {
         eprintln!("wharfinger: what was found about files could not be written down: {words}");

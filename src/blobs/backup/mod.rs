@@ -8,6 +8,7 @@
 
 mod files;
 mod goods;
+mod places;
 mod restore;
 mod tar;
 
@@ -21,8 +22,8 @@ use crate::disk::{RealDisk, synced};
 use crate::oci::Algorithm;
 use files::{blob_files, listed, options, remove_if_there, sync_directory};
 use goods::{clone_or_copy, copy_whole};
+use places::Places;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -105,8 +106,7 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct BackupDir {
     root: PathBuf,
-    /// The directories that have names that are not durable yet.
-    unsynced: BTreeSet<PathBuf>,
+    places: Places,
     /// Whether the original is on the same file system, as far as that was tried.
     links: bool,
     lock: Option<lock::Lock>,
@@ -128,8 +128,8 @@ impl BackupDir {
         root::make(&RealDisk, path)?;
         let is_backup = Self::check(path, data)?;
         let lock = lock::take(path)?;
-        let (root, unsynced) = (path.to_path_buf(), BTreeSet::new());
-        let backup = Self { root, unsynced, links: true, lock: Some(lock) };
+        let (root, places) = (path.to_path_buf(), Places::below(path));
+        let backup = Self { root, places, links: true, lock: Some(lock) };
         backup.begin(is_backup).map_err(|source| refusal(path, source))?;
         Ok(backup)
     }
@@ -140,7 +140,7 @@ impl BackupDir {
         if path.exists() && !path.is_dir() {
             return Err(OpenDirError::File(path.to_path_buf()).into());
         }
-        let is_backup = is_file(&path.join(MARKER)).map_err(|source| refusal(path, source))?;
+        let is_backup = is_backup(path).map_err(|source| refusal(path, source))?;
         if !is_backup
             && path.is_dir()
             && let Some(found) = first_entry(path, &["LOCK"])?
@@ -197,7 +197,7 @@ impl BackupDir {
         if let Some(damage) = goods.look(location, size)? {
             return Ok(Taken::Damaged(damage));
         }
-        self.make_place(location)?;
+        self.places.make(location)?;
         let from = goods.path(location);
         if self.links {
             match fs::hard_link(&from, &to) {
@@ -219,23 +219,9 @@ impl BackupDir {
         Ok(Taken::Copied)
     }
 
-    fn make_place(&mut self, location: &Location) -> io::Result<()> {
-        let blobs = self.root.join("blobs");
-        let directory = blobs.join(location.directory());
-        let above = directory.parent().expect("an algorithm's directory is above").to_path_buf();
-        if self.unsynced.insert(directory.clone()) {
-            make_directory(&above)?;
-            make_directory(&directory)?;
-            self.unsynced.extend([above, blobs]);
-        }
-        Ok(())
-    }
-
     /// Makes all files that were taken durable under their names.
     pub fn sync_taken(&mut self) -> io::Result<()> {
-        self.unsynced.iter().try_for_each(|directory| sync_directory(directory))?;
-        self.unsynced.clear();
-        Ok(())
+        self.places.sync()
     }
 
     /// Puts the next point in the place of the last one; `words` say which it is.
@@ -312,9 +298,9 @@ pub(super) fn expect_no_mixture(root: &Path) -> Result<(), OpenDirError> {
     Ok(())
 }
 
-/// Whether a directory is a backup.
-pub(super) fn is_backup(root: &Path) -> bool {
-    root.join(MARKER).symlink_metadata().is_ok()
+/// Whether a directory is a backup, or was restored from one, and was not served since.
+pub(super) fn is_backup(root: &Path) -> io::Result<bool> {
+    is_file(&root.join(MARKER))
 }
 
 /// What is served is a registry and no backup any more, so that none is written over it.
@@ -367,7 +353,7 @@ impl super::DataDir {
     /// Whether it is a backup, or was restored from one, and was not served since. Such a directory has no
     /// uploads: those that were open then are over.
     pub fn is_backup(&self) -> io::Result<bool> {
-        is_file(&self.root().join(MARKER))
+        is_backup(self.root())
     }
 
     /// Makes a directory for a copy of the ledger.

@@ -6,6 +6,7 @@
 
 use super::files::{blob_files, create, options, sync_directory};
 use super::goods::{clone_or_copy, copy_bytes};
+use super::places::Places;
 use super::{
     BackupRefusal, LEDGER, MARKER, NEXT_LEDGER, OLD_LEDGER, copy_directory, expect_no_mixture, first_entry,
     is_directory, make_directory, refusal, write_marker,
@@ -13,7 +14,6 @@ use super::{
 use crate::blobs::{Location, lock, root};
 use crate::disk::{RealDisk, synced};
 use crate::oci::Algorithm;
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -23,8 +23,7 @@ use tar::Archive;
 #[derive(Debug)]
 pub struct RestoreDir {
     root: PathBuf,
-    /// The directories that have names that are not durable yet.
-    unsynced: BTreeSet<PathBuf>,
+    places: Places,
     files: u64,
     bytes: u64,
 }
@@ -43,7 +42,7 @@ impl RestoreDir {
             sync_directory(path)
         };
         begin().map_err(|source| refusal(path, source))?;
-        Ok(Self { root: path.to_path_buf(), unsynced: BTreeSet::new(), files: 0, bytes: 0 })
+        Ok(Self { root: path.to_path_buf(), places: Places::below(path), files: 0, bytes: 0 })
     }
 
     /// Refuses what is no backup and no copy of a data directory, and what somebody has open.
@@ -68,7 +67,7 @@ impl RestoreDir {
                         blob_files(&blobs, algorithm, prefix)?.into_iter().filter_map(Result::ok)
                     {
                         let from = options().write(false).open(blobs.join(location.path()))?;
-                        let to = self.place(&location)?;
+                        let to = self.places.make(&location)?;
                         clone_or_copy(&from, &to, size, &mut |_| {})?;
                         self.count(size);
                         tell(self.files, self.bytes);
@@ -86,22 +85,9 @@ impl RestoreDir {
         self.bytes += size;
     }
 
-    /// The place of a file, with the directories above it.
-    fn place(&mut self, location: &Location) -> io::Result<PathBuf> {
-        let blobs = self.root.join("blobs");
-        let directory = blobs.join(location.directory());
-        let above = directory.parent().expect("an algorithm's directory is above").to_path_buf();
-        if self.unsynced.insert(directory.clone()) {
-            make_directory(&above)?;
-            make_directory(&directory)?;
-            self.unsynced.extend([above, blobs]);
-        }
-        Ok(directory.join(location.file_name()))
-    }
-
     /// Gives the ledger its name, when all else is durable.
     fn end(&mut self) -> io::Result<()> {
-        self.unsynced.iter().try_for_each(|directory| sync_directory(directory))?;
+        self.places.sync()?;
         sync_directory(&self.root.join(NEXT_LEDGER))?;
         write_marker(&self.root, "restored from a backup, and not served yet\n")?;
         fs::rename(self.root.join(NEXT_LEDGER), self.root.join(LEDGER))?;
@@ -156,7 +142,7 @@ pub fn restore_tar(
                 }
                 Entry::Blob(location) => {
                     target.count(size);
-                    target.place(&location)?
+                    target.places.make(&location)?
                 }
                 Entry::Ledger(name) => target.root.join(NEXT_LEDGER).join(name),
             };
