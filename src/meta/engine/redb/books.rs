@@ -324,16 +324,17 @@ pub fn replay(history: &History, open: &Open, from: Position) -> Result<End, Fol
 }
 
 /// Begins a timeline at a position, in memory: the first frame of the next segment makes it durable.
+/// `is_seen`: there are frames or a snapshot of the timeline that is left.
 pub fn begin_timeline(
-    history: &History,
+    is_seen: bool,
     open: &Open,
     at: Position,
     lineage: &mut Vec<Fork>,
 ) -> Result<Position, ::redb::Error> {
-    // One that was begun right there and has no frame is forgotten: else a ledger that is touched before
-    // each start would have more of them than can be remembered.
+    // One that was begun right there, and of which nothing is, is forgotten: else a ledger that is touched
+    // before each start would have more of them than can be remembered.
     let is_forgotten = lineage.first().is_some_and(|fork| fork.sequence == at.sequence);
-    if !is_forgotten || history.has_timeline(at.timeline) {
+    if !is_forgotten || is_seen {
         lineage.insert(0, Fork { parent: at.timeline, sequence: at.sequence });
     }
     let begun = Position { timeline: Timeline::draw(), ..at };

@@ -15,7 +15,7 @@ const PIECE_BYTES: usize = 1024 * 1024;
 /// taken away meanwhile.
 pub fn copy(from: &Place, sequence: u64, directory: &Path) -> io::Result<CopiedLedger> {
     let to = Place { directory: directory.to_path_buf(), ..from.clone() };
-    let dumps = Dump::all(from)?;
+    let (dumps, _) = Dump::all(from)?;
     let history = History::read(from)?;
     let mut copied = CopiedLedger { sequence: 0, at_ms: 0, bytes: 0 };
     let dump = newest_whole(&dumps)?;

@@ -106,14 +106,17 @@ impl Dump {
         }))
     }
 
-    /// Every snapshot of a place whose header is whole, the newest first.
-    pub fn all(place: &Place) -> io::Result<Vec<Self>> {
-        let mut dumps = Vec::new();
+    /// Every snapshot of a place whose header is whole, the newest first, and the names of the others.
+    pub fn all(place: &Place) -> io::Result<(Vec<Self>, Vec<String>)> {
+        let (mut dumps, mut unfit) = (Vec::new(), Vec::new());
         for name in place.names()?.into_iter().filter(|name| name.starts_with(SNAPSHOT)) {
-            dumps.extend(Self::open(place, &name)?);
+            match Self::open(place, &name)? {
+                Some(dump) => dumps.push(dump),
+                None => unfit.push(name),
+            }
         }
         dumps.sort_by_key(|dump| (std::cmp::Reverse(dump.header.position.sequence), dump.name.clone()));
-        Ok(dumps)
+        Ok((dumps, unfit))
     }
 
     /// Reads it to its end and hands out the bytes of its rows block by block. False: it is not whole.

@@ -13,6 +13,8 @@ use std::io;
 const MAGIC: [u8; 16] = *b"whf identity\0\0\0\x01";
 /// How long it is.
 const IDENTITY_BYTES: usize = 256;
+/// The time of a change that stands for none.
+const CHANGED_NEVER_NS: i128 = 0;
 /// How long the name of a segment may be.
 const NAME_BYTES: usize = 64;
 
@@ -111,6 +113,22 @@ impl Identity {
         out.try_into().expect("it has been filled up")
     }
 
+    /// The same, but the file of the B-tree is to be looked at closely, whatever becomes of it: no file was
+    /// changed at that time.
+    pub fn touched(mut self) -> Self {
+        let known = self.database.as_mut();
+        known.expect("what was read knows a file").changed_ns = CHANGED_NEVER_NS;
+        self.is_closed = false;
+        self
+    }
+
+    /// Writes it over the one that is there, durably.
+    pub fn write(&self, place: &Place) -> io::Result<()> {
+        let file = place.open(IDENTITY, How::Write)?.ok_or(io::ErrorKind::NotFound)?;
+        file.write_at(&self.to_bytes(), 0)?;
+        file.sync()
+    }
+
     /// Compares the file of the B-tree with what is known of it.
     pub fn likeness(&self, stat: &Stat) -> Likeness {
         let (Some(known), found) = (self.database, Known::of(stat)) else { return Likeness::Other };
@@ -121,6 +139,7 @@ impl Identity {
         match (known == found, known.born_ns) {
             (true, _) => Likeness::Same,
             (false, Some(_)) => Likeness::Touched,
+            (false, None) if known.changed_ns == CHANGED_NEVER_NS => Likeness::Touched,
             // Inodes are used again: without the time of birth it may be another file.
             (false, None) => Likeness::Other,
         }
@@ -201,7 +220,7 @@ impl IdentityFile {
         self.note_database()
     }
 
-    /// Says which segment is the newest, durably.
+    /// Says which segment is the newest, durably. After an error it may say so or not.
     pub fn set_newest(&mut self, name: &str) -> io::Result<()> {
         name.clone_into(&mut self.says.newest);
         self.says.is_closed = false;

@@ -195,7 +195,7 @@ impl Work {
         let held = self.keeper.hold_files();
         let history = History::read(&self.place)?;
         let from =
-            Dump::all(&self.place)?.first().map(|dump| dump.header.position).or_else(|| history.start());
+            Dump::all(&self.place)?.0.first().map(|dump| dump.header.position).or_else(|| history.start());
         let end = from.map(|from| history.follow(from, |_| Ok(()))).transpose();
         drop(held);
         let end = end.map_err(|error| DumpError::Io(io::Error::other(error)))?;
@@ -265,7 +265,7 @@ impl Work {
             let state = self.keeper.state();
             (state.checkpointed, state.current_first)
         };
-        let dumps = Dump::all(&self.place)?;
+        let (dumps, _) = Dump::all(&self.place)?;
         let history = History::read(&self.place)?;
         let segments: Vec<_> = history
             .segments()

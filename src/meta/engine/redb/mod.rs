@@ -14,6 +14,7 @@ mod books;
 mod bytes;
 mod copy;
 mod dump;
+mod found;
 mod group;
 mod identity;
 mod journal;

@@ -3,15 +3,17 @@
 use super::super::{OpenCause, OpenError};
 use super::books::{begin_timeline, now_ms, replay};
 use super::dump::{self, Dump};
+use super::found::Found;
 use super::identity::Likeness;
 use super::journal::history::{End, FollowError};
 use super::ledger::{Ledger, Open, Trust, put_lineage, put_position};
 use super::place::{ASIDE, DATABASE, IDENTITY, KEPT, NEW_DATABASE};
 use super::position::{Fork, Position};
 use super::refusal::{
-    damaged, database_error, expect_alone, expect_unbroken, follow_error, full, io_error, lineage_of, refused,
+    damaged, database_error, expect_alone, expect_unbroken, follow_error, full, gap, io_error, lineage_of,
+    refused,
 };
-use super::start::{Found, Rows, catch_up};
+use super::start::{Rows, catch_up};
 use super::storage::DiskStorage;
 use crate::disk::How;
 use ::redb::Durability;
@@ -73,20 +75,21 @@ fn put_place(open: &Open, end: Position, lineage: &[Fork]) -> Result<(), OpenErr
 }
 
 /// A copy: its database is put aside, and another made from snapshot and journal.
-pub fn copy(found: &Found) -> Result<Rows, OpenError> {
-    let is_allowed = found.options.accept_loss || found.options.rebuilds;
-    if let Some(damaged_end) = found.history.damaged_end().filter(|_| !is_allowed) {
+pub fn copy(found: &mut Found) -> Result<Rows, OpenError> {
+    if let Some(damaged_end) = found.history.damaged_end().filter(|_| !found.options.accept_loss) {
         return Err(damaged(format!(
             "the end of the journal, {damaged_end} in {}, is damaged or was written by a newer program: what \
              it has was acknowledged. Put back another copy, or go on without it with `--accept-loss`",
             found.place.directory.display()
         )));
     }
-    for dump in &found.dumps {
+    while let Some(dump) = found.dumps.first() {
         if let Some(rows) = rebuild(found, Some(dump), dump.header.position)? {
             return Ok(rows);
         }
-        log::warn!("{} is not whole and is left alone", dump.name);
+        let unfit = found.dumps.remove(0);
+        log::warn!("{} is not whole", unfit.name);
+        found.unfit.push(unfit.name);
     }
     if let Some(start) = found.history.start()
         && let Some(rows) = rebuild(found, None, start)?
@@ -108,9 +111,11 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
             expect_unbroken(found, &end)?;
         }
         expect_of_the_journal(found, dump, &end)?;
-        expect_alone(found, &end, &lineage_of(&end, lineage.clone()))?;
+        expect_alone(found, &end, &lineage)?;
+        expect_no_more_in_database(found, &end)?;
         let mut lineage = lineage_of(&end, lineage.clone());
-        let begun = begin_timeline(&found.history, open, end.position, &mut lineage);
+        let is_seen = found.has_timeline(end.position.timeline);
+        let begun = begin_timeline(is_seen, open, end.position, &mut lineage);
         let position = begun.map_err(|error| database_error(open, &error))?;
         put_place(open, position, &lineage)?;
         filled = Some((position, lineage, end));
@@ -128,7 +133,7 @@ fn rebuild(found: &Found, dump: Option<&Dump>, from: Position) -> Result<Option<
             return Ok(None);
         }
         if let Some((_, lineage, end)) = &filled {
-            found.put_left_out_aside(end, lineage)?;
+            found.put_aside_of_copy(&found.left_out(end, lineage)?)?;
         }
         put_in_place(found)?;
         found.database(Trust::Ours)?
@@ -152,13 +157,35 @@ fn expect_of_the_journal(found: &Found, dump: Option<&Dump>, end: &End) -> Resul
     let is_another = |timeline| !is_older(timeline);
     let others = found.history.segments().iter().filter(|segment| is_another(segment.header.timeline));
     let other = others.map(|segment| segment.name.as_str()).next();
-    let is_allowed = found.options.accept_loss || found.options.rebuilds;
-    let Some(other) = other.filter(|_| !is_allowed) else { return Ok(()) };
+    let Some(other) = other.filter(|_| !found.options.accept_loss) else { return Ok(()) };
     Err(refused(format!(
         "{} in {} is not of the history of {other}: a copy was put into a directory with another ledger. Put \
          the copy into an empty directory, or remove what is not of it",
         dump.name,
         found.place.directory.display()
+    )))
+}
+
+/// Refuses to make anew a database of here that has more than the journal.
+fn expect_no_more_in_database(found: &Found, end: &End) -> Result<(), OpenError> {
+    let is_of_here = found.options.rebuilds && found.likeness != Likeness::Other;
+    if !is_of_here || found.options.accept_loss {
+        return Ok(());
+    }
+    let position = match found.kept(Trust::None) {
+        Ok(ledger) => ledger.present().ok().and_then(|open| open.position().ok().flatten()),
+        Err(error) if error.cause == OpenCause::Damaged => None,
+        Err(error) => return Err(error),
+    };
+    let Some(position) = position.filter(|position| position.sequence > end.position.sequence) else {
+        return Ok(());
+    };
+    Err(refused(format!(
+        "{DATABASE} in {} is whole and is at frame {position}, the journal ends with frame {}: made anew, it \
+         would have less. Start the server on it as it is, or go on without what is missing with \
+         `--accept-loss`",
+        found.place.directory.display(),
+        end.position.sequence
     )))
 }
 
@@ -232,21 +259,45 @@ fn witness(found: &Found) -> Result<Rows, OpenError> {
     })?;
     let open = ledger.present().map_err(|error| refused(error.to_string()))?;
     let known = open.position().and_then(|position| Ok((position, open.lineage()?)));
-    let (position, mut lineage) = known.map_err(|error| database_error(&open, &error))?;
-    let mut position = position.unwrap_or_else(Position::start);
+    let (position, lineage) = known.map_err(|error| database_error(&open, &error))?;
+    let position = position.unwrap_or_else(Position::start);
     let end = catch_up(found, &open, position, &lineage)?;
     if end.is_known {
         expect_unbroken(found, &end)?;
-        (position, lineage) = (end.position, lineage_of(&end, lineage));
+    } else {
+        expect_only(found, position, &lineage)?;
     }
+    expect_alone(found, &end, &lineage)?;
+    let mut lineage = lineage_of(&end, lineage);
+    found.put_aside_of_copy(&found.left_out(&end, &lineage)?)?;
     if !found.looks {
         // It is another's, and must not be taken for that of what comes now.
         found.place.remove(IDENTITY).and_then(|()| found.place.sync()).map_err(|error| io_error(&error))?;
     }
-    let begun = begin_timeline(&found.history, &open, position, &mut lineage);
+    let is_seen = found.has_timeline(end.position.timeline);
+    let begun = begin_timeline(is_seen, &open, end.position, &mut lineage);
     let end = begun.map_err(|error| database_error(&open, &error))?;
     drop(open);
     let (as_of_ms, unsynced_bytes, wants_snapshot) = (None, Some(0), true);
     let (notes, is_cut) = (Vec::new(), false);
     Ok(Rows { ledger, end, lineage, as_of_ms, unsynced_bytes, notes, wants_snapshot, is_cut })
+}
+
+/// Refuses a database that the journal does not know, if there are signs of more than it has.
+fn expect_only(found: &Found, position: Position, lineage: &[Fork]) -> Result<(), OpenError> {
+    if found.options.accept_loss {
+        return Ok(());
+    }
+    let later = found.history.whole_frame_above(position.sequence, lineage);
+    if let Some(later) = later.map_err(|error| io_error(&error))? {
+        return Err(gap(found, position, later));
+    }
+    let Some(unfit) = found.history.broken().chain(found.unfit.iter().map(String::as_str)).next() else {
+        return Ok(());
+    };
+    Err(damaged(format!(
+        "{unfit} in {} is damaged, and nothing else says whether {DATABASE} has all that was acknowledged. \
+         Put back a backup, or go on with what it has with `--accept-loss`",
+        found.place.directory.display()
+    )))
 }

@@ -1,10 +1,10 @@
 //! Why a ledger is not opened, in words.
 
 use super::super::{OpenCause, OpenError};
+use super::found::Found;
 use super::journal::history::{End, FollowError};
 use super::ledger::Open;
 use super::position::{Fork, Position};
-use super::start::Found;
 use std::io;
 
 /// The timelines that were left on the way to an end, the newest first.

@@ -49,14 +49,6 @@ pub enum FollowError {
     Unusable(String),
 }
 
-impl End {
-    /// The end of a history that goes further than the frames of its journal.
-    pub fn at(position: Position, journal: &Self) -> Self {
-        let (forks, passed) = (journal.forks.clone(), journal.passed.clone());
-        Self { position, forks, passed, ..*journal }
-    }
-}
-
 impl History {
     /// Reads what there is at a place.
     pub fn read(place: &Place) -> io::Result<Self> {
@@ -158,9 +150,15 @@ impl History {
         self.segments.iter().any(|segment| segment.header.timeline == timeline)
     }
 
-    /// The number of a whole frame above a number, wherever it is.
-    pub fn whole_frame_above(&self, sequence: u64) -> io::Result<Option<u64>> {
+    /// The number of a whole frame above a number, wherever it is but on timelines that were left before.
+    pub fn whole_frame_above(&self, sequence: u64, left: &[Fork]) -> io::Result<Option<u64>> {
+        let is_left = |fork: &Fork, segment: &Segment| {
+            fork.parent == segment.header.timeline && fork.sequence <= sequence
+        };
         for segment in &self.segments {
+            if left.iter().any(|fork| is_left(fork, segment)) {
+                continue;
+            }
             let mut frames = segment.frames();
             while let Some(frame) = frames.next()? {
                 if frame.position.sequence > sequence {

@@ -34,6 +34,8 @@ pub struct Journal {
     end: Position,
     fork: Option<Fork>,
     current: Option<Current>,
+    /// One that has its name, and that IDENTITY may or may not name: there was no room to say so.
+    named: Option<(String, Current)>,
     /// The next segment, with its room taken.
     spare: Option<Spare>,
     /// Since when there is none for that.
@@ -62,8 +64,8 @@ impl Journal {
     /// Goes on behind `end`. `fork` says where its timeline left another.
     pub fn new(place: Place, end: Position, fork: Option<Fork>, segment_max_bytes: u64) -> Self {
         let next_bytes = FIRST_SEGMENT_BYTES.min(segment_max_bytes);
-        let no_room_since = None;
-        Self { place, end, fork, current: None, spare: None, no_room_since, next_bytes, segment_max_bytes }
+        let (current, named, spare, no_room_since) = (None, None, None, None);
+        Self { place, end, fork, current, named, spare, no_room_since, next_bytes, segment_max_bytes }
     }
 
     /// Takes over the next segment that an earlier start made ready and never wrote to. Others go.
@@ -150,19 +152,27 @@ impl Journal {
     /// Begins a segment with room for a frame of `needed` bytes.
     fn switch(&mut self, needed: u64, at_ms: u64, identity: &mut IdentityFile) -> io::Result<()> {
         let needed = SEGMENT_HEADER_BYTES + needed;
-        let spare = match self.spare.take() {
-            Some(spare) if spare.len >= needed => spare,
-            unfit => {
-                if let Some(unfit) = unfit {
-                    self.place.remove(&unfit.name)?;
-                }
-                // On a disk that is nearly full a short one does.
-                match self.allocate(self.next_bytes.max(needed)) {
-                    Err(error) if is_full(&error) => self.allocate(needed.max(SHORT_SEGMENT_BYTES))?,
-                    allocated => allocated?,
-                }
-            }
+        // Since that was named there was no frame, so it begins where it should.
+        let (name, next) = match self.named.take().filter(|(_, next)| next.len >= needed) {
+            Some(named) => named,
+            None => self.name_next(needed, at_ms)?,
         };
+        assert_eq!(next.first, self.end.sequence + 1, "a segment begins behind the last frame");
+        // Before there is a frame in it: a segment with frames that the identity does not know was left
+        // behind where an older copy was put back.
+        if let Err(error) = identity.set_newest(&name) {
+            // It may be named there by now, so it stays.
+            self.named = Some((name, next));
+            return Err(error);
+        }
+        self.current = Some(next);
+        self.next_bytes = (2 * self.next_bytes).min(self.segment_max_bytes);
+        Ok(())
+    }
+
+    /// Writes the header of the next segment, and gives it its name.
+    fn name_next(&mut self, needed: u64, at_ms: u64) -> io::Result<(String, Current)> {
+        let spare = self.spare_of(needed)?;
         let stat = spare.file.stat()?;
         let header = SegmentHeader {
             salt: random::bytes(),
@@ -175,28 +185,32 @@ impl Journal {
             at_ms,
         };
         let name = numbered(SEGMENT, header.first);
-        let begin = |identity: &mut IdentityFile| {
+        let begin = || {
             spare.file.write_at(&header.to_bytes(), 0)?;
             spare.file.sync()?;
-            self.place.rename(&spare.name, &name)?;
-            // Before there is a frame in it: a segment with frames that the identity does not know was left
-            // behind where an older copy was put back.
-            identity.set_newest(&name)
+            self.place.rename(&spare.name, &name)
         };
-        if let Err(error) = begin(identity) {
+        if let Err(error) = begin() {
             // Under either name it has no frame, so it is as good as not there.
             drop(self.place.remove(&spare.name).and_then(|()| self.place.remove(&name)));
             return Err(error);
         }
-        self.current = Some(Current {
-            file: spare.file,
-            first: header.first,
-            salt: header.salt,
-            offset: SEGMENT_HEADER_BYTES,
-            len: spare.len,
-        });
-        self.next_bytes = (2 * self.next_bytes).min(self.segment_max_bytes);
-        Ok(())
+        let (first, salt, offset) = (header.first, header.salt, SEGMENT_HEADER_BYTES);
+        Ok((name, Current { file: spare.file, first, salt, offset, len: spare.len }))
+    }
+
+    /// The segment that was made ready if it is long enough, or another.
+    fn spare_of(&mut self, needed: u64) -> io::Result<Spare> {
+        match self.spare.take() {
+            Some(spare) if spare.len >= needed => return Ok(spare),
+            Some(unfit) => self.place.remove(&unfit.name)?,
+            None => {}
+        }
+        // On a disk that is nearly full a short one does.
+        match self.allocate(self.next_bytes.max(needed)) {
+            Err(error) if is_full(&error) => self.allocate(needed.max(SHORT_SEGMENT_BYTES)),
+            allocated => allocated,
+        }
     }
 
     /// Gives back the room of the present segment that was not used. What was written stays, and so does the
