@@ -4,6 +4,7 @@
 mod eio;
 mod full;
 mod kill9;
+mod memory;
 mod power;
 mod steps;
 mod writer;
