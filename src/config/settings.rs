@@ -180,7 +180,7 @@ settings! {
     Restart ledger_cache_bytes: MIB, 32 * MIB, 64 * 1024 * MIB;
     /// Writes after which the ledger's database is synced, so that a start has no more of them to do again.
     /// Each is durable by itself before that.
-    Restart ledger_checkpoint_operations: 1, 1000, 1_000_000;
+    Restart ledger_checkpoint_operations: 1, 4000, 1_000_000;
     /// Seconds after which the ledger's database is synced.
     Restart ledger_checkpoint_secs: 1, 5, 3600;
     /// Bytes of the ledger's journal after which another snapshot of the ledger is made, if the last one has

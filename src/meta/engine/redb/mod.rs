@@ -76,7 +76,7 @@ impl Default for LedgerOptions {
         const MIB: u64 = 1024 * 1024;
         Self {
             cache_bytes: 32 * 1024 * 1024,
-            checkpoint_operations: 1000,
+            checkpoint_operations: 4000,
             checkpoint_bytes: 8 * MIB,
             checkpoint_secs: 5,
             snapshot_bytes: 64 * MIB,
