@@ -44,6 +44,7 @@ pub enum Item {
 type State = Option<String>;
 
 /// A request that changed an item, or one that may have: it had no answer.
+#[derive(Debug)]
 struct Event {
     /// Requests of one writer are made one after the other.
     number: usize,
@@ -66,6 +67,9 @@ pub struct History {
     read_one_in: usize,
     items: BTreeMap<Item, Vec<Event>>,
     images: BTreeMap<String, Image>,
+    /// Manifests that a server which went on from a copy did not show, though it may have them: where bytes
+    /// of one are lacking, it is shown once those are there, with the push of a blob and before its own.
+    hidden: BTreeSet<String>,
     /// Changes that a request without an answer, so far, makes.
     pending: Vec<Item>,
     /// How many requests were made that change something.
@@ -78,6 +82,8 @@ pub struct History {
 #[derive(Default)]
 pub struct Found {
     states: BTreeMap<Item, State>,
+    /// Manifests that may be there and are not shown.
+    hidden: Vec<String>,
     /// How many things may or may not have been there, as far as the writer knows.
     pub undecided: usize,
     /// How many of them showed what was asked for during the copy or had no answer.
@@ -86,9 +92,9 @@ pub struct Found {
 
 impl History {
     pub fn new(repository: String) -> Self {
-        let (items, images) = (BTreeMap::new(), BTreeMap::new());
+        let (items, images, hidden) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let (read_one_in, pending) = (1, Vec::new());
-        Self { repository, read_one_in, items, images, pending, requests: 0, acknowledged: 0 }
+        Self { repository, read_one_in, items, images, hidden, pending, requests: 0, acknowledged: 0 }
     }
 
     /// The same of manifests that are large: not all of them are read in each look.
@@ -157,27 +163,53 @@ impl History {
                 found.undecided += 1;
                 found.newer += usize::from(allowed[0] != state.as_deref());
             }
+            if let (Item::Manifest(digest), None) = (item, &state)
+                && allowed.iter().any(Option::is_some)
+            {
+                found.hidden.push(digest.clone());
+            }
             found.states.insert(item.clone(), state);
         }
         look.check_list_of_tags();
-        let repository = &self.repository;
-        assert!(self.is_one_state(&found.states, span), "{repository} is a mixture: {:?}", found.states);
+        if let Err((last, misfits)) = self.expect_one_state(&found.states, span) {
+            let all: Vec<_> =
+                misfits.iter().map(|item| (item, &self.items[item], &found.states[item])).collect();
+            panic!(
+                "{} is a mixture: request {last} comes nearest, but for {all:#?} of {span:?}",
+                self.repository
+            );
+        }
         found
     }
 
-    /// Whether there is a request up to which all of them are in what was found, and after which none is;
-    /// except for manifests that are not whole, and the tags that would name them.
-    fn is_one_state(&self, states: &BTreeMap<Item, State>, span: &Span) -> bool {
+    /// Expects a request up to which all of them are in what was found, and after which none is; except for
+    /// manifests that are not whole, and the tags that would name them. The error has the request that comes
+    /// nearest, and what does not fit.
+    fn expect_one_state<'a>(
+        &self,
+        states: &'a BTreeMap<Item, State>,
+        span: &Span,
+    ) -> Result<(), (usize, Vec<&'a Item>)> {
         let changed: Vec<(&Item, &[Event], &str)> = states
             .iter()
             .map(|(item, state)| (item, &self.items[item][..], state))
-            .filter(|(_, events, _)| meanwhile(events, span).next().is_some())
+            .filter(|(item, events, _)| !self.may_be_hidden(item) && meanwhile(events, span).next().is_some())
             .filter_map(|(item, events, state)| Some((item, events, state.as_deref()?)))
             .collect();
         let numbers = changed.iter().flat_map(|(_, events, _)| meanwhile(events, span));
         let places: BTreeSet<usize> = numbers.flat_map(|event| [event.number - 1, event.number]).collect();
-        let fits = |last: usize| changed.iter().all(|(item, events, state)| fits(item, events, state, last));
-        places.is_empty() || places.into_iter().any(fits)
+        let misfits = |last: usize| {
+            let misfits = changed.iter().filter(|(item, events, state)| !fits(item, events, state, last));
+            (last, misfits.map(|(item, ..)| *item).collect::<Vec<_>>())
+        };
+        match places.into_iter().map(misfits).min_by_key(|(_, misfits)| misfits.len()) {
+            Some(nearest) if !nearest.1.is_empty() => Err(nearest),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_be_hidden(&self, item: &Item) -> bool {
+        matches!(item, Item::Manifest(digest) if self.hidden.contains(digest))
     }
 
     /// Forgets what was deleted long ago: it was looked for in many copies. Copies that were made before this
@@ -205,6 +237,7 @@ impl History {
     pub fn settle(&mut self, found: Found) {
         let (now, number) = (Instant::now(), self.requests);
         self.pending.clear();
+        self.hidden.extend(found.hidden);
         for (item, state) in found.states {
             self.items.insert(item, vec![Event { number, asked: now, answered: Some(now), state }]);
         }
@@ -275,7 +308,7 @@ impl Look<'_> {
         let allowed = allowed(&self.history.items[item], self.span);
         let may_be = allowed.contains(&state.as_deref());
         assert!(
-            may_be || self.may_fall_back(item),
+            may_be || self.may_fall_back(item) || self.history.may_be_hidden(item),
             "{item:?} of {} is {state:?}; before the copy and meanwhile it was {allowed:?}",
             self.repository()
         );
@@ -394,7 +427,7 @@ mod tests {
     #[test]
     fn a_mixture_is_seen() {
         let (history, span) = story();
-        let is_one = |found: &[(Item, State)]| history.is_one_state(&states(found), &span);
+        let is_one = |found: &[(Item, State)]| history.expect_one_state(&states(found), &span).is_ok();
         let (a, b, c) = (manifest("a"), manifest("b"), manifest("c"));
         assert!(is_one(&[there(a.clone(), "a"), (b.clone(), None), (c.clone(), None), there(tag(), "a")]));
         assert!(is_one(&[there(a.clone(), "a"), there(b.clone(), "b"), there(tag(), "b")]));
