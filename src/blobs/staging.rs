@@ -11,7 +11,7 @@ use crate::disk::{DiskFile, How, remove_if_there};
 use crate::oci::{Algorithm, Digest, Hasher, SessionId};
 use std::io::{self, ErrorKind};
 
-/// How many bytes are written before they are pushed out to the disk, so that the last sync is short.
+/// How many bytes are written before the disk is given them, so that the last sync is short.
 const WRITEBACK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How much is read at once where bytes have to be hashed again.
@@ -25,6 +25,8 @@ pub struct Staging {
     hasher: Hasher,
     offset: u64,
     synced: u64,
+    /// How many the disk was given.
+    given: u64,
 }
 
 impl Staging {
@@ -32,7 +34,7 @@ impl Staging {
     pub fn create(dir: &DataDir, session: SessionId, algorithm: Algorithm) -> io::Result<Self> {
         let file = dir.create_file(&dir.staging_path(session))?;
         dir.disk().sync_directory(&dir.uploads())?;
-        Ok(Self { session, file, hasher: Hasher::new(algorithm), offset: 0, synced: 0 })
+        Ok(Self { session, file, hasher: Hasher::new(algorithm), offset: 0, synced: 0, given: 0 })
     }
 
     /// Goes on with a session at `offset`, which was synced. Bytes behind it were never acknowledged and are
@@ -58,7 +60,7 @@ impl Staging {
             hash_file(&*file, offset, algorithm)?
         };
         assert_eq!(hasher.algorithm(), algorithm);
-        Ok(Self { session, file, hasher, offset, synced: offset })
+        Ok(Self { session, file, hasher, offset, synced: offset, given: offset })
     }
 
     /// The session.
@@ -84,8 +86,9 @@ impl Staging {
         self.file.write_at(bytes, self.offset)?;
         self.hasher.update(bytes);
         self.offset += bytes.len() as u64;
-        if self.offset - self.synced >= WRITEBACK_BYTES {
-            self.sync()?;
+        if self.offset - self.given >= WRITEBACK_BYTES {
+            self.file.start_writing(self.given, self.offset - self.given);
+            self.given = self.offset;
         }
         Ok(())
     }
@@ -100,7 +103,7 @@ impl Staging {
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.offset {
             self.file.sync()?;
-            self.synced = self.offset;
+            (self.synced, self.given) = (self.offset, self.offset);
         }
         Ok(())
     }

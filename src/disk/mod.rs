@@ -72,6 +72,10 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Makes its bytes and its length durable.
     fn sync(&self) -> io::Result<()>;
 
+    /// Has bytes that were written put on the disk from now on, and does not wait for that: the next sync has
+    /// less to do. It makes nothing durable, and what it meets the next sync says.
+    fn start_writing(&self, _offset: u64, _len: u64) {}
+
     /// Drops what the machine's memory holds of it, so that the next bytes are read from the disk.
     fn forget_cached(&self) {}
 

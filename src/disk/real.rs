@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -138,6 +139,11 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         synced(self.0.sync_data())
+    }
+
+    fn start_writing(&self, offset: u64, len: u64) {
+        // Linux begins to write what is dirty of a range that is not needed, and can drop only what is clean.
+        rustix::fs::fadvise(&self.0, offset, NonZeroU64::new(len), rustix::fs::Advice::DontNeed).ok();
     }
 
     fn forget_cached(&self) {

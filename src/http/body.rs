@@ -68,13 +68,23 @@ impl Receiving {
             if max.is_some_and(|max| received > max) {
                 return Ok(received);
             }
-            self.buffer.extend_from_slice(&piece);
-            if self.buffer.len() >= limit {
+            if self.buffer.len() + piece.len() > limit {
                 self.append().await?;
             }
+            self.gather(&piece, limit);
         }
         self.append().await?;
         Ok(received)
+    }
+
+    /// Adds a piece to the buffer, which grows with what comes and never beyond its limit.
+    fn gather(&mut self, piece: &[u8], limit: usize) {
+        let (len, capacity) = (self.buffer.len(), self.buffer.capacity());
+        let needed = len + piece.len();
+        if needed > capacity {
+            self.buffer.reserve_exact((2 * capacity).min(limit).max(needed) - len);
+        }
+        self.buffer.extend_from_slice(piece);
     }
 
     /// Appends what was gathered.
