@@ -1,11 +1,11 @@
 //! A push and a pull by real docker, beside docker-registry: the time that a person waits.
 //!
 //! `cargo bench --bench docker`, as root, where dockerd and docker-registry are installed. Two daemons: one
-//! has built an image of 20 layers of random bytes, the other has never seen it. Each round has a new registry
-//! of each kind, in turns, so nothing of a round before is there already. `WHARFINGER_BENCH_MIB` says how large
-//! the image is (default 1,000, or 200 where the kernel has no overlay2 and docker copies each layer),
-//! `WHARFINGER_BENCH_ROUNDS` how many rounds there are (default 5). Both registries are as they are installed:
-//! only Wharfinger syncs what it acknowledges.
+//! has built an image of 20 layers of random bytes, the other has never seen it. Each round has a new
+//! registry of each kind, in turns, so nothing of a round before is there already. `WHARFINGER_BENCH_MIB`
+//! says how large the image is (default 1,000, or 200 where the kernel has no overlay2 and docker copies each
+//! layer), `WHARFINGER_BENCH_ROUNDS` how many rounds there are (default 5). Both registries are as they are
+//! installed: only Wharfinger syncs what it acknowledges.
 
 #[path = "../uploads/server.rs"]
 #[expect(dead_code, reason = "the other bench uses the rest of it")]
