@@ -255,11 +255,20 @@ impl History {
             let Some(fork) = lineage.iter().find(|fork| fork.parent == timeline) else {
                 return Ok(Some(timeline));
             };
-            if goes_on_behind(segment, fork.sequence)? {
+            if !self.is_followed(segment, fork.sequence) && goes_on_behind(segment, fork.sequence)? {
                 return Ok(Some(timeline));
             }
         }
         Ok(None)
+    }
+
+    /// Whether another segment of its timeline begins behind it, and not behind the frame at which that was
+    /// left: then it ends before that, and need not be read.
+    fn is_followed(&self, segment: &Segment, left: u64) -> bool {
+        self.segments.iter().any(|other| {
+            let (first, other) = (segment.header.first, &other.header);
+            other.timeline == segment.header.timeline && other.first > first && other.first <= left + 1
+        })
     }
 
     /// The segments that were passed with where their frames end.
