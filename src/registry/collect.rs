@@ -1,8 +1,9 @@
 //! Collecting: working off the queue, so that it costs what the garbage costs, not what the registry holds.
 //!
-//! Each step is a transaction of its own that looks again at everything before it drops a row: what was
-//! queued may be needed by now. A file's row goes together with the writing of its tombstone (I9); the file
-//! is unlinked afterwards. A crash between any two steps leaves rows that the next round goes on with.
+//! Each step looks again, in the transaction that drops a row, at everything: what was queued may be needed
+//! by now. Small steps share a transaction. A file's row goes together with the writing of its tombstone
+//! (I9); the file is unlinked afterwards. A crash between any two transactions leaves rows that the next
+//! round goes on with.
 
 use super::Registry;
 use super::actor::Actor;
@@ -19,6 +20,9 @@ use std::sync::atomic::Ordering;
 
 /// How many rows of the queue are read at once.
 const PAGE_ROWS: usize = 256;
+
+/// How many small rows of the queue are worked off in one transaction: a commit costs more than one of them.
+const TOGETHER_MAX: usize = 64;
 
 /// Who deletes, by the history, what found no room in the transaction of its deletion.
 const COLLECTOR: &str = "collector";
@@ -89,35 +93,58 @@ impl Registry {
             let page = self.store.read(|rows| Ok::<_, Error>(rows.page(&QUEUE, &range, PAGE_ROWS)?))?;
             let Some((last, ())) = page.last() else { return Ok(has_changed) };
             range = range.after(last);
-            for (row, ()) in page {
-                let now_ms = self.clock.now_ms();
-                let is_due = row.0 <= now_ms;
-                if !is_due && !round.ends_keeping {
-                    // The rows stand in the order of their times.
-                    return Ok(has_changed);
-                }
-                if !is_due && !self.may_be_early(row)? {
-                    continue;
-                }
-                if row.1 == QueueKind::Repository && self.is_copying(row.3) {
-                    continue;
-                }
+            let (due, is_end) = self.due(page, round)?;
+            let mut rest = &due[..];
+            while !rest.is_empty() {
                 if *left == 0 || self.is_stopping() {
                     collected.unfinished = true;
                     return Ok(has_changed);
                 }
-                *left -= 1;
-                let deletion = self.deletion(&Actor::from(COLLECTOR), Cause::Delete);
-                let step = self.store.write(move |tx| work_off(tx, row, round.ends_keeping, &deletion))?;
-                has_changed |= step != Step::Nothing;
-                collected.count(step);
-                self.meters.count(step);
-                if row.1 == QueueKind::Family && step == Step::Family {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                let (rows, others) = rest.split_at(how_many_together(&rest[..most]));
+                rest = others;
+                *left -= rows.len() as u64;
+                let (steps, is_family) = (self.work_off(rows, round)?, rows[0].1 == QueueKind::Family);
+                for &step in &steps {
+                    has_changed |= step != Step::Nothing;
+                    collected.count(step);
+                    self.meters.count(step);
+                }
+                if is_family && steps == [Step::Family] {
                     // It may be there again, and goes before the end of what it belongs to.
                     return Ok(true);
                 }
             }
+            if is_end {
+                return Ok(has_changed);
+            }
         }
+    }
+
+    /// The rows of a page that can be worked off, and whether no later one can.
+    fn due(&self, page: Vec<(Row, ())>, round: Round) -> Result<(Vec<Row>, bool), Error> {
+        let (now_ms, mut due) = (self.clock.now_ms(), Vec::new());
+        for (row, ()) in page {
+            let is_due = row.0 <= now_ms;
+            if !is_due && !round.ends_keeping {
+                // The rows stand in the order of their times.
+                return Ok((due, true));
+            }
+            let waits = row.1 == QueueKind::Repository && self.is_copying(row.3);
+            if !waits && (is_due || self.may_be_early(row)?) {
+                due.push(row);
+            }
+        }
+        Ok((due, false))
+    }
+
+    /// Works off rows in one transaction, and says what each came to.
+    fn work_off(&self, rows: &[Row], round: Round) -> Result<Vec<Step>, Error> {
+        let deletion = self.deletion(&Actor::from(COLLECTOR), Cause::Delete);
+        let rows = rows.to_vec();
+        self.store.write(move |tx| {
+            rows.iter().map(|&row| work_off(tx, row, round.ends_keeping, &deletion)).collect()
+        })
     }
 
     /// Whether a row of the queue that is not due can be worked off where the keeping of what is deleted
@@ -180,6 +207,13 @@ impl Meters {
             }
         }
     }
+}
+
+/// How many of these rows, from the first on, share a transaction: those of which each changes a few rows.
+fn how_many_together(rows: &[Row]) -> usize {
+    let is_small =
+        |row: &&Row| matches!(row.1, QueueKind::LeaseEnd | QueueKind::Unreferenced | QueueKind::Forget);
+    rows.iter().take(TOGETHER_MAX).take_while(is_small).count().max(1)
 }
 
 /// Does what a row of the queue asks for, as the rows are now.
