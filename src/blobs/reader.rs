@@ -5,6 +5,7 @@ use super::{Damage, Location};
 use crate::disk::{DiskFile, How, remove_if_there};
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 /// An open blob. It can be read to its end whatever becomes of its name.
 #[derive(Debug)]
@@ -32,6 +33,25 @@ impl BlobFile {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         self.file.read_exact_at(&mut buffer[..count], offset)?;
         Ok(count)
+    }
+
+    /// Hands bytes from `offset` on, at most `count` and none behind the blob's end, to a socket that does
+    /// not
+    /// wait. Errors as of [`DiskFile::send_at`]; a file that ends before its row says is one, too.
+    pub fn send_at(&self, socket: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        let left = self.size.saturating_sub(offset);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(count);
+        match self.file.send_at(socket, offset, count)? {
+            0 if count > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
+        }
+    }
+
+    /// Whether reading `count` bytes from `offset` on is likely not to wait for the disk: the first and the
+    /// last of them are looked at.
+    #[must_use]
+    pub fn is_cached(&self, offset: u64, count: u64) -> bool {
+        count == 0 || self.file.is_cached(offset) && self.file.is_cached(offset + count - 1)
     }
 }
 

@@ -10,6 +10,7 @@ pub use real::RealDisk;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,6 +76,19 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Has bytes that were written put on the disk from now on, and does not wait for that: the next sync has
     /// less to do. It makes nothing durable, and what it meets the next sync says.
     fn start_writing(&self, _offset: u64, _len: u64) {}
+
+    /// Hands bytes from `offset` on to a socket that does not wait, at most `count`, without a copy of them
+    /// here; 0: the file ends there. `WouldBlock`: the socket takes none now. A file that cannot be sent so
+    /// says `Unsupported`, before any byte of it went (sendfile(2)).
+    fn send_at(&self, _socket: BorrowedFd<'_>, _offset: u64, _count: usize) -> io::Result<usize> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// Whether the machine's memory holds the byte at `offset`, as far as that can be told: a file system
+    /// that does not say counts as one that does.
+    fn is_cached(&self, _offset: u64) -> bool {
+        true
+    }
 
     /// Drops what the machine's memory holds of it, so that the next bytes are read from the disk.
     fn forget_cached(&self) {}

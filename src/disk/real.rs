@@ -2,12 +2,12 @@
 
 use super::{Disk, DiskFile, How, Kind, Mode, Stat, synced};
 use rustix::fs::{AtFlags, FallocateFlags, FileType, OFlags, Statx, StatxFlags, fallocate, statx};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -144,6 +144,19 @@ impl DiskFile for RealFile {
     fn start_writing(&self, offset: u64, len: u64) {
         // Linux begins to write what is dirty of a range that is not needed, and can drop only what is clean.
         rustix::fs::fadvise(&self.0, offset, NonZeroU64::new(len), rustix::fs::Advice::DontNeed).ok();
+    }
+
+    fn send_at(&self, socket: BorrowedFd<'_>, mut offset: u64, count: usize) -> io::Result<usize> {
+        match rustix::fs::sendfile(socket, &self.0, Some(&mut offset), count) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    fn is_cached(&self, offset: u64) -> bool {
+        let mut byte = [0];
+        let buffers = &mut [io::IoSliceMut::new(&mut byte)];
+        rustix::io::preadv2(&self.0, buffers, offset, ReadWriteFlags::NOWAIT) != Err(Errno::AGAIN)
     }
 
     fn forget_cached(&self) {

@@ -130,7 +130,9 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
     let path = logged(uri);
     let bytes = match response.body().size() {
         BodySize::Sized(bytes) => bytes,
-        BodySize::None | BodySize::Stream => 0,
+        // What the connection sends by itself.
+        BodySize::Stream => promised(&response),
+        BodySize::None => 0,
     };
     let ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
     log::log!(
@@ -139,6 +141,12 @@ fn finish(state: &State, answer: Result<HttpResponse, ApiError>, about: &About<'
         "{origin} {who} {method} {path} {status} {ms} ms, request {id}{why}"
     );
     response
+}
+
+/// How many bytes the head says that the body has.
+fn promised(response: &HttpResponse) -> u64 {
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
 async fn dispatch(

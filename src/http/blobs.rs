@@ -5,9 +5,11 @@ use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::manifests::concealed;
+use super::outlet::{Job, Outlet};
 use super::reply::{CONTENT_DIGEST, blocking, not_modified};
 use crate::auth::Action;
 use crate::oci::{Digest, RangeRequest, RepositoryName, resolve_range};
+use crate::registry::OpenBlob;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -28,7 +30,7 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
         };
         let size = blocking(size).await?;
         return match reading {
-            Reading::Serve => Ok(answer(StatusCode::OK, digest).body(body::unsent(size))),
+            Reading::Serve => Ok(answer(StatusCode::OK, digest).no_chunking(size).body(body::Unsent)),
             Reading::NotModified => Ok(not_modified(digest)),
             Reading::Failed => {
                 let message = format!("the blob is {digest}, which If-Match does not allow");
@@ -46,13 +48,11 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
             let body = body::of_checked_blob(registry, blob.checked(), size, piece_bytes);
             Ok(answer(StatusCode::OK, digest).body(body))
         }
-        RangeRequest::Whole => {
-            Ok(answer(StatusCode::OK, digest).body(body::of_blob(registry, blob, 0, size, piece_bytes)))
-        }
+        RangeRequest::Whole => Ok(send(call, answer(StatusCode::OK, digest), blob, 0, size)),
         RangeRequest::Part { first, last } => {
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest);
             response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")));
-            Ok(response.body(body::of_blob(registry, blob, first, last + 1, piece_bytes)))
+            Ok(send(call, response, blob, first, last + 1))
         }
         RangeRequest::Unsatisfiable => {
             let message = format!("the range is not within the blob's {size} bytes");
@@ -60,6 +60,21 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
                 .with_header(header::CONTENT_RANGE, format!("bytes */{size}")))
         }
     }
+}
+
+/// Has the connection send the bytes from `first` to before `end`.
+fn send(
+    call: &Call,
+    mut response: HttpResponseBuilder,
+    blob: OpenBlob,
+    first: u64,
+    end: u64,
+) -> HttpResponse {
+    let registry = call.registry();
+    let piece_bytes = registry.config().settings.blob_read_bytes;
+    let outlet = call.request.conn_data::<Outlet>().expect("every connection is given one (listen.rs)");
+    let body = outlet.body(Job::new(registry, blob, first, end, piece_bytes));
+    response.no_chunking(end - first).body(body)
 }
 
 fn answer(status: StatusCode, digest: Digest) -> HttpResponseBuilder {

@@ -7,14 +7,16 @@ use super::reply::blocking;
 use super::tally::{Held, Tally};
 use crate::config::Settings;
 use crate::oci::Digest;
-use crate::registry::{Actor, CheckedBlob, Error, OpenBlob, Registry, Upload, UploadStatus};
-use actix_web::body::SizedStream;
+use crate::registry::{Actor, CheckedBlob, Error, Registry, Upload, UploadStatus};
+use actix_web::body::{BodySize, MessageBody, SizedStream};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// An upload while its body comes in. However the request ends, the upload comes to one of its ends, too.
@@ -254,31 +256,6 @@ const MANIFEST_PIECE_BYTES: usize = 64 * 1024;
 
 type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// The bytes of a blob from `first` to before `end` as a body. A read that fails breaks the connection off:
-/// the client sees that the length it was promised did not come.
-pub fn of_blob(
-    registry: Arc<Registry>,
-    blob: OpenBlob,
-    first: u64,
-    end: u64,
-    piece_bytes: u64,
-) -> SizedStream<Pieces> {
-    assert!(first <= end && end <= blob.size());
-    let blob = Arc::new(blob);
-    let pieces = stream::try_unfold(first, move |offset| {
-        let (registry, blob) = (Arc::clone(&registry), Arc::clone(&blob));
-        async move {
-            if offset == end {
-                return Ok(None);
-            }
-            let count = piece_bytes.min(end - offset);
-            let piece = blocking_read(move || blob.read(&registry, offset, length(count))).await?;
-            Ok(Some((Bytes::from(piece), offset + count)))
-        }
-    });
-    SizedStream::new(end - first, pieces.boxed())
-}
-
 /// A whole blob as a body whose last piece is not sent before the digest is known to be right.
 pub fn of_checked_blob(
     registry: Arc<Registry>,
@@ -327,7 +304,19 @@ pub fn of_manifest(bytes: Vec<u8>, held: Held) -> SizedStream<Pieces> {
     SizedStream::new(length, pieces.boxed())
 }
 
-/// The body of an answer to HEAD: it has a length and is not sent.
-pub fn unsent(length: u64) -> SizedStream<Pieces> {
-    SizedStream::new(length, stream::empty().boxed())
+/// The body of an answer to HEAD, which is not sent: its head has to say how long it would be
+/// (`no_chunking`). actix-http takes an answer for one to HEAD by the last request that it read, so with
+/// pipelined requests behind it a body of a size would be missed, and the connection ended.
+pub struct Unsent;
+
+impl MessageBody for Unsent {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(None)
+    }
 }

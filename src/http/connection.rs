@@ -6,14 +6,18 @@
 
 use super::limits::{Entry, Limit};
 use super::metrics::Requests;
+use super::outlet::{Outlet, Sink, Written};
+use crate::registry::OpenBlob;
 use futures::task::AtomicWaker;
-use std::io;
+use rustix::net::SendFlags;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
@@ -56,6 +60,32 @@ impl Socket {
     /// long as `write_stall`.
     pub fn new(stream: TcpStream, requests: Arc<Requests>, entry: Arc<Entry>, write_stall: Duration) -> Self {
         Self { stream, requests, entry, write_stall, stalled: None, timer: Timer::default() }
+    }
+
+    /// Writes bytes that the kernel may keep back until the next ones come: these do at once.
+    fn poll_more(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        self.poll_taken(context, |stream| Ok(rustix::net::send(stream, bytes, flags)?))
+    }
+
+    /// Has the kernel take something as soon as it takes anything.
+    fn poll_taken(
+        &mut self,
+        context: &mut Context<'_>,
+        give: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let outcome = loop {
+            match self.stream.poll_write_ready(context) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.stream.try_io(Interest::WRITABLE, || give(&self.stream)) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                outcome => break Poll::Ready(outcome),
+            }
+        };
+        self.sent(outcome, context)
     }
 
     /// Counts what was written, and watches for how long nothing could be.
@@ -164,6 +194,7 @@ impl Drop for Handling {
 pub struct Connection {
     stream: Stream,
     line: Arc<Line>,
+    outlet: Outlet,
     entry: Arc<Entry>,
     /// For how long it may be without a request.
     quiet_max: Duration,
@@ -184,7 +215,14 @@ impl Connection {
     /// A connection whose handshake, if any, is done. It ends when it is without a request for `quiet_max`.
     pub fn new(stream: Stream, entry: Arc<Entry>, quiet_max: Duration) -> Self {
         let (line, active) = (Arc::default(), Instant::now());
-        Self { stream, line, entry, quiet_max, active, timer: Timer::default() }
+        let outlet = Outlet::default();
+        Self { stream, line, outlet, entry, quiet_max, active, timer: Timer::default() }
+    }
+
+    /// Where the bodies of its answers have files sent.
+    #[must_use]
+    pub fn outlet(&self) -> Outlet {
+        self.outlet.clone()
     }
 
     /// What the handlers of its requests have of it.
@@ -195,7 +233,8 @@ impl Connection {
 
     /// Whether there has been no request for too long. If not, this is asked again by then.
     fn is_quiet(&mut self, context: &mut Context<'_>) -> bool {
-        if self.line.busy.load(Ordering::Relaxed) > 0 {
+        // Who takes nothing of a file has another limit.
+        if self.line.busy.load(Ordering::Relaxed) > 0 || self.outlet.is_sending() {
             self.active = Instant::now();
         }
         self.timer.is_over(self.active + self.quiet_max, context)
@@ -225,6 +264,27 @@ macro_rules! either {
     };
 }
 
+impl Sink for Stream {
+    fn poll_file(
+        &mut self,
+        context: &mut Context<'_>,
+        blob: &OpenBlob,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => {
+                socket.poll_taken(context, |stream| blob.send_at(stream.as_fd(), offset, count))
+            }
+            Self::Tls(_) => Poll::Ready(Err(ErrorKind::Unsupported.into())),
+        }
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, poll_write(context, bytes))
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -251,12 +311,17 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = either!(&mut self.stream, poll_write(context, bytes));
+        let outcome = match (self.outlet.admit(bytes)?, &mut self.stream) {
+            (Written::Head, Stream::Plain(socket)) => socket.poll_more(context, bytes),
+            (_, stream) => either!(stream, poll_write(context, bytes)),
+        };
         self.written(outcome, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.stream, poll_flush(context))
+        let Self { outlet, stream, .. } = &mut *self;
+        ready!(outlet.poll(stream, context))?;
+        either!(stream, poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -264,18 +329,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = either!(&mut self.stream, poll_write_vectored(context, slices));
-        self.written(outcome, context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
+        // actix-http does not write so. Whoever does has the first of them written.
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(context, first.map_or(&[], |slice| &**slice))
     }
 }

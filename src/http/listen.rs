@@ -178,6 +178,7 @@ pub fn start(
             })
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.line());
+                data.insert(connection.outlet());
             })
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| {

@@ -36,7 +36,7 @@ pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Res
         .insert_header((header::ETAG, entity_tag(manifest.digest)))
         .insert_header((CONTENT_DIGEST, manifest.digest.to_string()));
     if head {
-        return Ok(response.body(body::unsent(manifest.size)));
+        return Ok(response.no_chunking(manifest.size).body(body::Unsent));
     }
     let (all, max) =
         (&call.state.answer_bytes, call.state.registry.config().settings.manifest_answers_max_bytes);

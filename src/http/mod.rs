@@ -28,6 +28,7 @@ mod connection;
 mod extensions;
 mod manifests;
 mod metrics;
+mod outlet;
 mod pace;
 mod probes;
 mod referrers;

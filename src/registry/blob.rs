@@ -12,6 +12,7 @@ use crate::oci::{Digest, RepositoryName, SessionId};
 use crate::store::records::BlobRecord;
 use crate::store::{BlobFile, Damage, StoreError};
 use std::io;
+use std::os::fd::BorrowedFd;
 
 /// How often a blob is looked up while its row changes under the look.
 const LOOKS_MAX: usize = 3;
@@ -37,14 +38,40 @@ impl OpenBlob {
         self.file.size()
     }
 
-    /// Reads `count` bytes from `offset` on, which are within the blob. A read that fails for the file's sake
-    /// marks it as damaged.
-    pub fn read(&self, registry: &Registry, offset: u64, count: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = vec![0; count];
-        let read = self.file.read_at(&mut buffer, offset);
-        let read = read.map_err(|error| judged(registry, self.digest, self.session, error))?;
-        assert_eq!(read, count, "what was asked for is within the blob");
-        Ok(buffer)
+    /// Fills the buffer from `offset` on; all of that is within the blob. What an error says of the file is
+    /// for
+    /// [`OpenBlob::judge`].
+    pub fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = self.file.read_at(buffer, offset)?;
+        assert_eq!(read, buffer.len(), "what was asked for is within the blob");
+        Ok(())
+    }
+
+    /// Hands bytes from `offset` on, at most `count`, to a socket that does not wait, which may say
+    /// `WouldBlock`. `Unsupported`: this file cannot be sent so, and is to be read. What another error says
+    /// of
+    /// the file is for [`OpenBlob::judge`].
+    pub fn send_at(&self, socket: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        self.file.send_at(socket, offset, count)
+    }
+
+    /// Whether reading `count` bytes from `offset` on is likely not to wait for the disk.
+    #[must_use]
+    pub fn is_cached(&self, offset: u64, count: u64) -> bool {
+        self.file.is_cached(offset, count)
+    }
+
+    /// Marks the blob as damaged if the error says that of its file, and not of the socket. It may wait for
+    /// the
+    /// ledger.
+    pub fn judge(&self, registry: &Registry, error: io::Error) {
+        match Damage::judge(error) {
+            Ok(damage) => {
+                log::error!("reading a blob failed, its transfer is broken off: {damage}");
+                registry.judge_failed_read(self.digest, self.session, io::Error::other(damage));
+            }
+            Err(error) => log::debug!("a transfer of blob {} broke off: {error}", self.digest),
+        }
     }
 
     /// Reads it from the beginning, and compares the digest before the last bytes are handed out.

@@ -180,7 +180,9 @@ impl Scene {
     /// What GET gives, all of it.
     pub fn read(&self, repository: &str, digest: Digest) -> Option<Vec<u8>> {
         let blob = self.registry.open_blob(&name(repository), digest).ok()?;
-        blob.read(&self.registry, 0, usize::try_from(blob.size()).unwrap()).ok()
+        let mut bytes = vec![0; usize::try_from(blob.size()).unwrap()];
+        blob.fill(&mut bytes, 0).map_err(|error| blob.judge(&self.registry, error)).ok()?;
+        Some(bytes)
     }
 
     /// The one file of a blob.

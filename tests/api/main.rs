@@ -40,6 +40,7 @@ mod ping;
 mod policy;
 mod probes;
 mod proxy;
+mod pull_wire;
 mod rebuild;
 mod referrers;
 mod repositories;
