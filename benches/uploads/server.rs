@@ -35,6 +35,8 @@ impl Server {
             .env("RUST_LOG", "warn")
             .env_remove("WHARFINGER_BENCH_GIB")
             .env_remove("WHARFINGER_BENCH_BLOBS")
+            .env_remove("WHARFINGER_BENCH_SCALE")
+            .env_remove("WHARFINGER_BENCH_DIR")
             .envs(SETTINGS.lock().expect("no panic").iter().cloned())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,6 +57,11 @@ impl Server {
     /// The most memory it ever had, in KiB.
     pub fn peak_kib(&self) -> u64 {
         self.number("status", "VmHWM:")
+    }
+
+    /// The memory it has now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.number("status", "VmRSS:")
     }
 
     /// The milliseconds of CPU that it has used.
