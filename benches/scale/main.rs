@@ -5,9 +5,9 @@
 //! both, and what is flat in the total is the same in both tables. `WHARFINGER_BENCH_DIR` is a directory that
 //! is built in, or, where an earlier run did that, measured at once; else a temporary one is.
 //!
-//! On two cores that others used as well, a tenth took 90 s to build and four minutes to measure; all of it
-//! took 7 minutes to build (3.2 GiB of ledger.redb, 2 GiB of journal and snapshots, and 4 GiB and a million
-//! inodes for the blobs, whose files have 64 bytes), and half an hour to measure, most of it in `verify`.
+//! On two cores that others used as well, a tenth took 90 s to build and four minutes to measure. All of it
+//! took 7 minutes to build (3.2 GiB of ledger.redb, 2.5 GiB of journal and snapshots, and 4 GiB and a million
+//! inodes for the blobs, whose files have 64 bytes); leave it an hour, most of it for `verify`.
 //!
 //! The starts are those of `cargo bench --bench starts`: after a kill, after a touch, and of a copy. A page
 //! or a lookup is asked for over one connection, and the CPU is the server's, of all its threads. On a busy

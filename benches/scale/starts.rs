@@ -30,6 +30,10 @@ pub fn measure(home: &Path) {
         fs::remove_file(ledger.join("IDENTITY")).expect("a copy has none of its own");
         start_and_kill(home, "a copy");
     }
+    // There are timelines now that were left.
+    for _ in 0..TIMES {
+        start_and_kill(home, "after a kill, once a copy");
+    }
 }
 
 /// Starts a server, lets it write, and kills it.
