@@ -1,4 +1,4 @@
-//! Long lists: of ours by requests, of distribution by its files, which would take it too long to make.
+//! Long lists: of ours by requests, of distribution by its directories, since it would take too long itself.
 
 use crate::client::Connection;
 use crate::servers::{DISTRIBUTION_REPOSITORIES, Kind, Server};
@@ -31,8 +31,7 @@ pub fn repository(number: usize) -> String {
 /// Gives a repository so many tags of one manifest.
 pub fn tags(server: &Server, repository: &str, count: usize) {
     if server.kind != Kind::Wharfinger {
-        let digest = crate::files::digest(INDEX.as_bytes());
-        return (0..count).for_each(|number| files_of_tag(server.home(), repository, &tag(number), &digest));
+        return (0..count).for_each(|number| directories(server.home(), repository, &tag(number)));
     }
     let mut connection = server.connect();
     for from in (0..count).step_by(TAGS_AT_ONCE) {
@@ -46,8 +45,7 @@ pub fn tags(server: &Server, repository: &str, count: usize) {
 /// Makes so many repositories, each with a manifest and a tag.
 pub fn repositories(server: &Server, count: usize) {
     if server.kind != Kind::Wharfinger {
-        let digest = crate::files::digest(INDEX.as_bytes());
-        return (0..count).for_each(|number| files_of_tag(server.home(), &repository(number), "v1", &digest));
+        return (0..count).for_each(|number| directories(server.home(), &repository(number), "v1"));
     }
     thread::scope(|scope| {
         for first in 0..CLIENTS {
@@ -65,12 +63,11 @@ fn put(connection: &mut Connection, path: &str) {
     connection.put_manifest(path, INDEX_TYPE, INDEX.as_bytes());
 }
 
-/// What a list looks at: the link of a tag; and `_layers`, by which a directory is known as a repository.
-fn files_of_tag(home: &Path, repository: &str, tag: &str, digest: &str) {
+/// The directories that lists look at, and no more: making and removing all files would take minutes. A tag is
+/// a directory, and `_layers` is by what one is known as a repository.
+fn directories(home: &Path, repository: &str, tag: &str) {
     let repository = home.join(DISTRIBUTION_REPOSITORIES).join(repository);
-    let current = repository.join("_manifests/tags").join(tag).join("current");
-    for dir in [&current, &repository.join("_layers"), &repository.join("_uploads")] {
+    for dir in [&repository.join("_manifests/tags").join(tag), &repository.join("_layers")] {
         fs::create_dir_all(dir).expect("room for the server");
     }
-    fs::write(current.join("link"), digest).expect("room for the server");
 }
