@@ -1,8 +1,8 @@
 //! The registry over HTTP: distribution-spec 1.1 as the clients in the field use it.
 //!
 //! [`listen`] makes connections, [`app`] takes a request from its path to its answer, [`error`] is the one
-//! table of refusals, and there is a file for each noun. Every call into the registry hops to a thread that
-//! may block.
+//! table of refusals, and there is a file for each noun. A call into the registry hops to a thread that may
+//! block, but for short reads of the ledger (`reply::at_once`).
 
 pub mod app;
 pub mod end_point;

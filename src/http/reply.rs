@@ -36,6 +36,21 @@ where
     }
 }
 
+/// Runs a short read of the ledger on the worker that asks. A lookup there takes less than it costs to hand
+/// it to another thread and back; where its pages have to come from the disk first, the worker's other
+/// requests wait for that. So nothing may be done here that reads many rows, waits for a commit or opens a
+/// file.
+pub fn at_once<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, ApiError>
+where
+    E: Into<ApiError>,
+{
+    // What panics on a thread of its own is answered, too, and does not end the connection.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => Err(ApiError::internal("a read of the ledger did not end".to_owned())),
+    }
+}
+
 /// 201 for something that stands at `location` from now on.
 pub fn created(location: &str, digest: Digest) -> HttpResponseBuilder {
     let mut response = HttpResponse::Created();

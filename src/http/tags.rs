@@ -4,19 +4,27 @@
 use super::call::Call;
 use super::error::ApiError;
 use super::query::next_link;
-use super::reply::blocking;
+use super::reply::{at_once, blocking};
 use crate::oci::{RepositoryName, Tag};
 use crate::registry::Page;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::{Value, json};
 
+/// The longest page of tags that is read on the worker, so that no request there waits long for another one.
+const SHORT_PAGE_ROWS: usize = 100;
+
 /// GET: the tags of a repository.
 pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, ApiError> {
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(Tag::parse)?;
-    let (view, repository) = (call.view(), name.clone());
-    let page = blocking(move || view.tags(&repository, last.as_ref(), limit)).await?;
+    let view = call.view();
+    let page = if limit <= SHORT_PAGE_ROWS {
+        at_once(|| view.tags(&name, last.as_ref(), limit))?
+    } else {
+        let repository = name.clone();
+        blocking(move || view.tags(&repository, last.as_ref(), limit)).await?
+    };
     let tags: Vec<&str> = page.entries.iter().map(Tag::as_str).collect();
     let body = json!({"name": name.as_str(), "tags": tags});
     Ok(answer(&body, &page, Tag::as_str, &format!("/v2/{name}/tags/list"), limit))
