@@ -9,7 +9,20 @@ use crate::oci::{RepositoryName, Tag};
 use crate::registry::Page;
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use serde_json::{Value, json};
+use serde::Serialize;
+
+/// A page of tags. It is written as it stands: a tree of values would be one more copy of each.
+#[derive(Serialize)]
+struct TagList<'a> {
+    name: &'a str,
+    tags: Vec<&'a str>,
+}
+
+/// A page of the catalog.
+#[derive(Serialize)]
+struct Repositories<'a> {
+    repositories: Vec<&'a str>,
+}
 
 /// The longest page of tags that is read on the worker, so that no request there waits long for another one.
 const SHORT_PAGE_ROWS: usize = 100;
@@ -26,7 +39,7 @@ pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, Api
         blocking(move || view.tags(&repository, last.as_ref(), limit)).await?
     };
     let tags: Vec<&str> = page.entries.iter().map(Tag::as_str).collect();
-    let body = json!({"name": name.as_str(), "tags": tags});
+    let body = TagList { name: name.as_str(), tags };
     Ok(answer(&body, &page, Tag::as_str, &format!("/v2/{name}/tags/list"), limit))
 }
 
@@ -37,12 +50,12 @@ pub async fn catalog(call: &Call) -> Result<HttpResponse, ApiError> {
     let view = call.view();
     let page = blocking(move || view.catalog(last.as_ref(), limit)).await?;
     let names: Vec<&str> = page.entries.iter().map(RepositoryName::as_str).collect();
-    let body = json!({"repositories": names});
+    let body = Repositories { repositories: names };
     Ok(answer(&body, &page, RepositoryName::as_str, "/v2/_catalog", limit))
 }
 
 fn answer<T>(
-    body: &Value,
+    body: &impl Serialize,
     page: &Page<T>,
     text: impl Fn(&T) -> &str,
     path: &str,
@@ -54,5 +67,6 @@ fn answer<T>(
         let limit = limit.to_string();
         response.insert_header((header::LINK, next_link(path, &[("last", text(last)), ("n", &limit)])));
     }
-    response.content_type("application/json").body(body.to_string())
+    let body = serde_json::to_string(body).expect("texts are JSON");
+    response.content_type("application/json").body(body)
 }

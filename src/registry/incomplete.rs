@@ -20,6 +20,10 @@ pub type Key = (RepoId, Digest);
 
 /// Whether a manifest, visible or deleted, lacks bytes: a blob of its own, or of what it lists.
 pub fn is_incomplete(rows: &impl Read, (repository, digest): Key) -> Result<bool, MetaError> {
+    // Nearly always there is no such row, and every pull asks.
+    if rows.get(&INCOMPLETE, &(repository, digest))?.is_none() {
+        return Ok(false);
+    }
     // By hand, not by recursion: indexes can be nested as deep as somebody likes.
     let (mut waiting, mut seen) = (vec![digest], HashSet::from([digest]));
     while let Some(next) = waiting.pop() {
