@@ -39,6 +39,7 @@ mod verify;
 use crate::config::Config;
 use crate::registry::{DataDir, LedgerOptions, OnFailure, OpenError, Readers, Store, StoreOptions};
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -126,10 +127,17 @@ struct DirectoryArguments {
     json: bool,
 }
 
-/// Runs the command that the arguments name.
+/// Runs the command that the process's arguments name.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    run_as(std::env::args_os())
+}
+
+/// Runs the command that these arguments name, the first of which is the program. Ends the process where they
+/// name none.
+#[must_use]
+pub fn run_as(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = Arguments::parse_from(arguments);
     if let Err(words) = logging::begin() {
         return wrong_use(&words);
     }
