@@ -63,8 +63,8 @@ fn put(connection: &mut Connection, path: &str) {
     connection.put_manifest(path, INDEX_TYPE, INDEX.as_bytes());
 }
 
-/// The directories that lists look at, and no more: making and removing all files would take minutes. A tag is
-/// a directory, and `_layers` is by what one is known as a repository.
+/// The directories that lists look at, and no more: making and removing all files would take minutes. A tag
+/// is a directory, and `_layers` is by what one is known as a repository.
 fn directories(home: &Path, repository: &str, tag: &str) {
     let repository = home.join(DISTRIBUTION_REPOSITORIES).join(repository);
     for dir in [&repository.join("_manifests/tags").join(tag), &repository.join("_layers")] {

@@ -6,7 +6,7 @@ use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::manifests::concealed;
 use super::outlet::{Job, Outlet};
-use super::reply::{CONTENT_DIGEST, blocking, not_modified};
+use super::reply::{CONTENT_DIGEST, at_once, blocking, not_modified};
 use crate::auth::Action;
 use crate::oci::{Digest, RangeRequest, RepositoryName, resolve_range};
 use crate::registry::OpenBlob;
@@ -16,19 +16,15 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 
 /// GET and HEAD, the whole or a range.
 pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<HttpResponse, ApiError> {
-    let view = call.view();
     let headers = call.request.headers();
     let reading = conditions::of_read(headers, digest);
     if call.is_head() || reading != Reading::Serve {
-        let head = call.is_head();
         // Only HEAD's answer is for a push that comes later: GET says what there is to the end of a lease.
-        let size = move || {
-            if head {
-                return view.stat_blob(&name, digest);
-            }
-            view.open_blob(&name, digest).map(|file| file.size())
+        let size = if call.is_head() {
+            stat(call, name, digest).await?
+        } else {
+            open(call, name, digest).await?.size()
         };
-        let size = blocking(size).await?;
         return match reading {
             Reading::Serve => Ok(answer(StatusCode::OK, digest).no_chunking(size).body(body::Unsent)),
             Reading::NotModified => Ok(not_modified(digest)),
@@ -38,7 +34,7 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
             }
         };
     }
-    let blob = blocking(move || view.open_blob(&name, digest)).await?;
+    let blob = open(call, name, digest).await?;
     let (registry, size) = (call.registry(), blob.size());
     let config = registry.config();
     let piece_bytes = config.settings.blob_read_bytes;
@@ -59,6 +55,22 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
             Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, &message)
                 .with_header(header::CONTENT_RANGE, format!("bytes */{size}")))
         }
+    }
+}
+
+async fn stat(call: &Call, name: RepositoryName, digest: Digest) -> Result<u64, ApiError> {
+    let view = call.view();
+    match at_once(|| view.stat_blob_at_once(&name, digest))? {
+        Some(size) => Ok(size),
+        None => blocking(move || view.stat_blob(&name, digest)).await,
+    }
+}
+
+async fn open(call: &Call, name: RepositoryName, digest: Digest) -> Result<OpenBlob, ApiError> {
+    let view = call.view();
+    match at_once(|| view.open_blob_at_once(&name, digest))? {
+        Some(blob) => Ok(blob),
+        None => blocking(move || view.open_blob(&name, digest)).await,
     }
 }
 

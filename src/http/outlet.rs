@@ -1,9 +1,9 @@
 //! A blob's bytes from its file to the connection, past actix-http.
 //!
 //! The body that actix-http polls has no bytes: it hands a [`Job`] to the connection and waits. The
-//! connection
-//! does the job when actix-http flushes it, which it does only after the whole head was taken, and writes
-//! nothing more before the body has ended. docs/ARCHITECTURE.md says what of actix-http this leans on.
+//! connection does the job when actix-http flushes it, which it does only after the whole head was taken,
+//! and writes nothing more before the body has ended. docs/ARCHITECTURE.md says what of actix-http this
+//! leans on.
 
 use crate::registry::{OpenBlob, Registry};
 use actix_web::body::{BodySize, MessageBody};
@@ -117,8 +117,7 @@ impl Job {
     }
 
     /// Waits until the next bytes are in memory. What is there already costs no thread; what is not is read
-    /// on
-    /// one that may block: sendfile(2) would wait for the disk on this one.
+    /// on one that may block: sendfile(2) would wait for the disk on this one.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.reading.is_none() {
             if self.offset < self.ready_to {

@@ -38,8 +38,8 @@ where
 
 /// Runs a short read of the ledger on the worker that asks. A lookup there takes less than it costs to hand
 /// it to another thread and back; where its pages have to come from the disk first, the worker's other
-/// requests wait for that. So nothing may be done here that reads many rows, waits for a commit or opens a
-/// file.
+/// requests wait for that, as they do for the inode of a file that is opened. So nothing may be done here
+/// that reads many rows, waits for a commit or reads a file.
 pub fn at_once<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, ApiError>
 where
     E: Into<ApiError>,

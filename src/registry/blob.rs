@@ -39,8 +39,7 @@ impl OpenBlob {
     }
 
     /// Fills the buffer from `offset` on; all of that is within the blob. What an error says of the file is
-    /// for
-    /// [`OpenBlob::judge`].
+    /// for [`OpenBlob::judge`].
     pub fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let read = self.file.read_at(buffer, offset)?;
         assert_eq!(read, buffer.len(), "what was asked for is within the blob");
@@ -49,8 +48,7 @@ impl OpenBlob {
 
     /// Hands bytes from `offset` on, at most `count`, to a socket that does not wait, which may say
     /// `WouldBlock`. `Unsupported`: this file cannot be sent so, and is to be read. What another error says
-    /// of
-    /// the file is for [`OpenBlob::judge`].
+    /// of the file is for [`OpenBlob::judge`].
     pub fn send_at(&self, socket: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         self.file.send_at(socket, offset, count)
     }
@@ -62,8 +60,7 @@ impl OpenBlob {
     }
 
     /// Marks the blob as damaged if the error says that of its file, and not of the socket. It may wait for
-    /// the
-    /// ledger.
+    /// the ledger.
     pub fn judge(&self, registry: &Registry, error: io::Error) {
         match Damage::judge(error) {
             Ok(damage) => {
@@ -115,18 +112,40 @@ impl Registry {
     /// The size of a blob that a push may count on finding here: HEAD's question.
     pub fn stat_blob(&self, name: &RepositoryName, digest: Digest) -> Result<u64, Error> {
         let judge = Judge::WithMargin(self.lease_margin_ms());
-        self.with_whole_blob(name, digest, judge, |blob| {
-            Ok(self.store.look_at_blob(digest, blob)?.map_or(Ok(blob.size), Err))
-        })
+        self.with_whole_blob(name, digest, judge, |blob| self.stat(digest, blob))
+    }
+
+    /// The same without a commit; none where the blob is damaged and is still to be marked so.
+    pub fn stat_blob_at_once(&self, name: &RepositoryName, digest: Digest) -> Result<Option<u64>, Error> {
+        let blob = self.find_blob(name, digest, Judge::WithMargin(self.lease_margin_ms()))?;
+        Ok(self.stat(digest, &blob)?.ok())
     }
 
     /// Opens a blob that is linked in the repository.
     pub fn open_blob(&self, name: &RepositoryName, digest: Digest) -> Result<OpenBlob, Error> {
-        self.with_whole_blob(name, digest, Judge::ToTheEnd, |blob| match self.store.open_blob(digest, blob) {
+        self.with_whole_blob(name, digest, Judge::ToTheEnd, |blob| self.open(digest, blob))
+    }
+
+    /// The same without a commit; none where the blob is damaged and is still to be marked so.
+    pub fn open_blob_at_once(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+    ) -> Result<Option<OpenBlob>, Error> {
+        let blob = self.find_blob(name, digest, Judge::ToTheEnd)?;
+        Ok(self.open(digest, &blob)?.ok())
+    }
+
+    fn stat(&self, digest: Digest, blob: &BlobRecord) -> Result<Result<u64, Damage>, StoreError> {
+        Ok(self.store.look_at_blob(digest, blob)?.map_or(Ok(blob.size), Err))
+    }
+
+    fn open(&self, digest: Digest, blob: &BlobRecord) -> Result<Result<OpenBlob, Damage>, StoreError> {
+        match self.store.open_blob(digest, blob) {
             Ok(file) => Ok(Ok(OpenBlob { digest, session: blob.session, file })),
             Err(StoreError::Io(error)) => Ok(Err(Damage::judge(error).map_err(StoreError::from)?)),
             Err(error) => Err(error),
-        })
+        }
     }
 
     /// Does what `act` does with the blob, whose file it may find damaged.

@@ -141,6 +141,22 @@ impl View {
         self.unless_hidden(name, |registry| registry.stat_blob(name, digest), unknown)
     }
 
+    /// [`Registry::open_blob_at_once`]
+    pub fn open_blob_at_once(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+    ) -> Result<Option<OpenBlob>, Error> {
+        let unknown = || Err(Error::BlobUnknown { repository: name.clone(), digest });
+        self.unless_hidden(name, |registry| registry.open_blob_at_once(name, digest), unknown)
+    }
+
+    /// [`Registry::stat_blob_at_once`]
+    pub fn stat_blob_at_once(&self, name: &RepositoryName, digest: Digest) -> Result<Option<u64>, Error> {
+        let unknown = || Err(Error::BlobUnknown { repository: name.clone(), digest });
+        self.unless_hidden(name, |registry| registry.stat_blob_at_once(name, digest), unknown)
+    }
+
     /// [`Registry::referrers`]
     pub fn referrers(
         &self,
