@@ -63,7 +63,7 @@ fn put(connection: &mut Connection, path: &str) {
     connection.put_manifest(path, INDEX_TYPE, INDEX.as_bytes());
 }
 
-/// The directories that lists look at, and no more: making and removing all files would take minutes. A tag
+/// The directories that lists look at, and no more: to make and remove all files would take minutes. A tag
 /// is a directory, and `_layers` is by what one is known as a repository.
 fn directories(home: &Path, repository: &str, tag: &str) {
     let repository = home.join(DISTRIBUTION_REPOSITORIES).join(repository);

@@ -59,6 +59,8 @@ fn add_user(home: &Path) {
         .args(["user", "add", USER, "--password-stdin", "--data"])
         .arg(home.join("data"))
         .stdin(Stdio::piped())
+        // The bench prints tables and nothing else.
+        .stdout(Stdio::null())
         .spawn()
         .expect("the command starts");
     let mut input = child.stdin.take().expect("it is piped");
