@@ -67,7 +67,10 @@ impl OpenBlob {
                 log::error!("reading a blob failed, its transfer is broken off: {damage}");
                 registry.judge_failed_read(self.digest, self.session, io::Error::other(damage));
             }
-            Err(error) => log::debug!("a transfer of blob {} broke off: {error}", self.digest),
+            Err(error) if is_of_the_client(&error) => {
+                log::debug!("a transfer of blob {} broke off: {error}", self.digest);
+            }
+            Err(error) => log::warn!("a transfer of blob {} is broken off: {error}", self.digest),
         }
     }
 
@@ -77,6 +80,12 @@ impl OpenBlob {
         let Self { digest, session, file } = self;
         CheckedBlob { digest, session, hashing: Hashing::new(digest, file) }
     }
+}
+
+/// Whether a transfer ended by the other end's doing.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut)
 }
 
 /// A blob that is hashed while it is read.
