@@ -18,15 +18,19 @@ use super::{Registry, repositories};
 use crate::oci::{Algorithm, Digest, Tag};
 use crate::store::records::Cause;
 use crate::store::tables::{BLOB_USER, INCOMPLETE, KEPT_USER, MANIFEST, PARENT, TAG_HISTORY, TAG_OF};
-use crate::store::{KeyRange, Lacking, Location, MetaError, Read, RepoId, StoreError, Tx};
+use crate::store::{KeyRange, Lacking, ListedDirectory, Location, MetaError, Read, RepoId, StoreError, Tx};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 /// Who moves tags, by their history.
 const STARTER: &str = "start";
 
 /// How many manifests are written down or looked at in one transaction.
 const PAGE_ROWS: usize = 256;
+
+/// How many threads list directories, at most: a disk answers some at a time, and not many.
+const LISTERS_MAX: usize = 4;
 
 /// How far back in the history of a tag an older image is looked for.
 const HISTORY_ROWS_MAX: usize = 1000;
@@ -74,11 +78,7 @@ impl Registry {
             report.foreign.add(path.display());
         }
         let (now_ms, mut known) = (self.clock.now_ms(), HashSet::new());
-        for algorithm in Algorithm::ALL {
-            for first in 0..=255 {
-                self.settle_directory(algorithm, first, now_ms, &mut known, &mut report)?;
-            }
-        }
+        self.list_ahead(|listed| self.settle_directory(listed, now_ms, &mut known, &mut report))?;
         self.settle_incomplete(&mut report)?;
         for name in report.foreign.names() {
             log::warn!("{name} is none of the registry's files and is left alone");
@@ -86,15 +86,44 @@ impl Registry {
         Ok(report)
     }
 
+    /// Has threads list the directories below blobs/, and hands each on in its order: what takes longest in a
+    /// large registry is to ask for the size of each file.
+    fn list_ahead(&self, mut each: impl FnMut(ListedDirectory) -> Result<(), Error>) -> Result<(), Error> {
+        let directories =
+            || Algorithm::ALL.into_iter().flat_map(|of| (0..=255).map(move |first| (of, first)));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(LISTERS_MAX);
+        std::thread::scope(|scope| {
+            let list = |index: usize| {
+                let (give, take) = mpsc::sync_channel(1);
+                let work = move || {
+                    for (algorithm, first) in directories().skip(index).step_by(threads) {
+                        // Nobody takes it where the other end met an error.
+                        if give.send(self.store.list_directory(algorithm, first)).is_err() {
+                            return;
+                        }
+                    }
+                };
+                let builder = std::thread::Builder::new().name("list".into());
+                builder.spawn_scoped(scope, work).map_err(StoreError::from)?;
+                Ok::<_, Error>(take)
+            };
+            let lists = (0..threads).map(list).collect::<Result<Vec<_>, _>>()?;
+            let turns = (0..threads).cycle();
+            for (_, turn) in directories().zip(turns) {
+                each(lists[turn].recv().expect("each sends a list for each of its directories")?)?;
+            }
+            Ok(())
+        })
+    }
+
     fn settle_directory(
         &self,
-        algorithm: Algorithm,
-        first: u8,
+        listed: ListedDirectory,
         now_ms: u64,
         known: &mut HashSet<Key>,
         report: &mut CopyReport,
     ) -> Result<(), Error> {
-        let found = self.store.check_directory(algorithm, first, now_ms)?;
+        let found = self.store.check_directory(listed, now_ms)?;
         let path = |location: &Location| format!("blobs/{}", location.path().display());
         found.adopted.iter().for_each(|location| report.adopted.add(path(location)));
         found.strays.iter().for_each(|location| report.strays.add(path(location)));

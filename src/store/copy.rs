@@ -47,6 +47,16 @@ pub struct Lacking {
 /// The files of a directory by what their names say they hold, each with its size.
 type Files = HashMap<Digest, Vec<(SessionId, u64)>>;
 
+/// What stands in one directory below blobs/.
+#[derive(Debug)]
+pub struct ListedDirectory {
+    algorithm: Algorithm,
+    /// The first byte of the digests of its files.
+    first: u8,
+    files: Files,
+    foreign: Vec<PathBuf>,
+}
+
 impl Store {
     /// Ends every open upload. Their files are removed by [`Store::recover`], which finds no row for them.
     pub fn end_uploads(&self) -> Result<Vec<SessionId>, StoreError> {
@@ -75,12 +85,11 @@ impl Store {
     /// Only for a start, before anything is served.
     pub fn check_directory(
         &self,
-        algorithm: Algorithm,
-        first: u8,
+        listed: ListedDirectory,
         now_ms: u64,
     ) -> Result<DirectoryCheck, StoreError> {
-        let mut check = DirectoryCheck::default();
-        let mut files = self.list_files(algorithm, first, &mut check.foreign)?;
+        let ListedDirectory { algorithm, first, mut files, foreign } = listed;
+        let mut check = DirectoryCheck { foreign, ..DirectoryCheck::default() };
         for (digest, blob) in self.take_known(algorithm, first, &mut files)? {
             let candidates = files.get(&digest).map_or(&[][..], Vec::as_slice);
             if let Some(session) = self.find_another(digest, &blob, candidates)? {
@@ -111,13 +120,9 @@ impl Store {
         Ok(count)
     }
 
-    fn list_files(
-        &self,
-        algorithm: Algorithm,
-        first: u8,
-        foreign: &mut Vec<PathBuf>,
-    ) -> Result<Files, StoreError> {
-        let mut files = Files::new();
+    /// Lists the files of one directory below blobs/, with their sizes.
+    pub fn list_directory(&self, algorithm: Algorithm, first: u8) -> Result<ListedDirectory, StoreError> {
+        let (mut files, mut foreign) = (Files::new(), Vec::new());
         for file in self.dir.list_blobs(algorithm, first)? {
             match file {
                 Ok((location, size)) if location.digest.bytes()[0] == first => {
@@ -131,7 +136,7 @@ impl Store {
                 Err(path) => foreign.push(path),
             }
         }
-        Ok(files)
+        Ok(ListedDirectory { algorithm, first, files, foreign })
     }
 
     /// Takes the files of the blobs out of `files`, and gives the blobs that have no right one: they are

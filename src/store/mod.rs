@@ -28,7 +28,7 @@ pub use crate::meta::{
     KeyRange, Limit, MetaError, Newest, QueueKind, Read, RepoId, ScannedRow, Snapshot, Tx, records,
 };
 pub use backup::{FilesHeld, LedgerCopy};
-pub use copy::{DirectoryCheck, Lacking};
+pub use copy::{DirectoryCheck, Lacking, ListedDirectory};
 pub use damage::DAMAGED_BLOBS;
 pub use error::{OpenError, StoreError};
 pub use files::{NewFile, STORED_BYTES, Stored};
