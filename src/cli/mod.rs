@@ -44,6 +44,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Something is wrong with what was looked at.
 const FOUND_WRONG: u8 = 1;
@@ -197,12 +198,17 @@ fn look_at_store(config: &Config) -> Result<Store, OpenError> {
 
 fn store_options(config: &Config) -> StoreOptions {
     let on_failure: OnFailure = Arc::new(|reason| {
-        // Whether or not anybody can be told: nothing may keep it from ending.
-        drop(writeln!(
-            std::io::stderr(),
+        // Who comes later would be cut off in the middle of its words.
+        static HAS_ENDED: AtomicBool = AtomicBool::new(false);
+        while HAS_ENDED.swap(true, Ordering::Relaxed) {
+            std::thread::park();
+        }
+        let words = format!(
             "wharfinger: the disk failed: {reason}\nNothing more was acknowledged. Check the disk, then \
-             start again: the start goes on from what is on it."
-        ));
+             start again: the start goes on from what is on it.\n"
+        );
+        // Whether or not anybody can be told: nothing may keep it from ending.
+        drop(std::io::stderr().write_all(words.as_bytes()));
         std::process::exit(DISK_FAILED);
     });
     StoreOptions { ledger: ledger_options(config), on_failure }

@@ -178,7 +178,7 @@ fn a_file_that_cannot_be_read_is_damaged_and_the_server_goes_on() {
     other.push(&server.client(), "team/other", "v1");
     let digest = bytes::digest(&layer);
     let file = files::blob_file(server.data(), &digest).canonicalize().expect("a file");
-    let fault = Fault { calls: "pread64", when: "1+".to_owned(), path: Some(&file) };
+    let fault = Fault { calls: "sendfile", when: "1+".to_owned(), path: Some(&file) };
     let Some(strace) = Strace::attach(TEST, server.pid(), &fault) else { return };
     let path = format!("/v2/team/app/blobs/{digest}");
     let client = server.client();
