@@ -84,8 +84,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// Whether the machine's memory holds the byte at `offset`, as far as that can be told: a file system
-    /// that does not say counts as one that does.
+    /// Whether the machine's memory holds the byte at `offset`. Of what a file system does not say, it does
+    /// not.
     fn is_cached(&self, _offset: u64) -> bool {
         true
     }

@@ -156,7 +156,8 @@ impl DiskFile for RealFile {
     fn is_cached(&self, offset: u64) -> bool {
         let mut byte = [0];
         let buffers = &mut [io::IoSliceMut::new(&mut byte)];
-        rustix::io::preadv2(&self.0, buffers, offset, ReadWriteFlags::NOWAIT) != Err(Errno::AGAIN)
+        // Where it is not there, and on file systems that cannot say, that is an error.
+        rustix::io::preadv2(&self.0, buffers, offset, ReadWriteFlags::NOWAIT).is_ok()
     }
 
     fn forget_cached(&self) {

@@ -259,7 +259,7 @@ async fn handle(
         Route::Manifest(name, reference) => match *method {
             Method::PUT => manifests::put(call, name, reference, body).await,
             Method::DELETE => manifests::delete(call, name, reference).await,
-            _ => manifests::get(call, name, reference),
+            _ => manifests::get(call, name, reference).await,
         },
         Route::ImpossibleTag(name, tag) => Err(impossible_tag(&name.to_string(), &tag, method)),
         Route::Blob(name, digest) => match *method {

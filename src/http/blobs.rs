@@ -6,7 +6,7 @@ use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
 use super::manifests::concealed;
 use super::outlet::{Job, Outlet};
-use super::reply::{CONTENT_DIGEST, at_once, blocking, not_modified};
+use super::reply::{CONTENT_DIGEST, blocking, not_modified, short_read};
 use crate::auth::Action;
 use crate::oci::{Digest, RangeRequest, RepositoryName, resolve_range};
 use crate::registry::OpenBlob;
@@ -59,19 +59,23 @@ pub async fn get(call: &Call, name: RepositoryName, digest: Digest) -> Result<Ht
 }
 
 async fn stat(call: &Call, name: RepositoryName, digest: Digest) -> Result<u64, ApiError> {
-    let view = call.view();
-    match at_once(|| view.stat_blob_at_once(&name, digest))? {
-        Some(size) => Ok(size),
-        None => blocking(move || view.stat_blob(&name, digest)).await,
+    let (view, repository) = (call.view(), name.clone());
+    let read = move || view.stat_blob_at_once(&repository, digest);
+    if let Some(size) = short_read(&call.state.registry, read).await? {
+        return Ok(size);
     }
+    let view = call.view();
+    blocking(move || view.stat_blob(&name, digest)).await
 }
 
 async fn open(call: &Call, name: RepositoryName, digest: Digest) -> Result<OpenBlob, ApiError> {
-    let view = call.view();
-    match at_once(|| view.open_blob_at_once(&name, digest))? {
-        Some(blob) => Ok(blob),
-        None => blocking(move || view.open_blob(&name, digest)).await,
+    let (view, repository) = (call.view(), name.clone());
+    let read = move || view.open_blob_at_once(&repository, digest);
+    if let Some(blob) = short_read(&call.state.registry, read).await? {
+        return Ok(blob);
     }
+    let view = call.view();
+    blocking(move || view.open_blob(&name, digest)).await
 }
 
 /// Has the connection send the bytes from `first` to before `end`.

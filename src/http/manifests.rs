@@ -5,7 +5,9 @@ use super::body;
 use super::call::Call;
 use super::conditions::{self, Reading, entity_tag};
 use super::error::{ApiError, Code};
-use super::reply::{CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, at_once, blocking, created, not_modified};
+use super::reply::{
+    CONTENT_DIGEST, SUBJECT, TAGS, add_warnings, blocking, created, not_modified, short_read,
+};
 use crate::auth::Action;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::registry::{Actor, Condition, Deleted, Error, ManifestPush, rfc3339};
@@ -18,9 +20,11 @@ use actix_web::web::Payload;
 const TAGS_NAMED: usize = 20;
 
 /// GET and HEAD. What is stored is served: nothing is converted to what the client would rather have.
-pub fn get(call: &Call, name: RepositoryName, reference: Reference) -> Result<HttpResponse, ApiError> {
+pub async fn get(call: &Call, name: RepositoryName, reference: Reference) -> Result<HttpResponse, ApiError> {
     let (view, head) = (call.view(), call.is_head());
-    let manifest = at_once(|| view.manifest(&name, &reference, !head))?;
+    let (repository, wanted) = (name.clone(), reference.clone());
+    let read = move || view.manifest(&repository, &wanted, !head);
+    let manifest = short_read(&call.state.registry, read).await?;
     match conditions::of_read(call.request.headers(), manifest.digest) {
         Reading::Serve => {}
         Reading::NotModified => return Ok(not_modified(manifest.digest)),

@@ -2,7 +2,7 @@
 //!
 //! [`listen`] makes connections, [`app`] takes a request from its path to its answer, [`error`] is the one
 //! table of refusals, and there is a file for each noun. A call into the registry hops to a thread that may
-//! block, but for short reads of the ledger (`reply::at_once`).
+//! block, but for short reads of the ledger (`reply::short_read`).
 
 pub mod app;
 pub mod end_point;

@@ -150,8 +150,10 @@ impl Job {
     /// Has the blob marked, on a thread that may wait for the ledger, if the error says that it is damaged.
     fn judge(&self, error: io::Error) -> io::Error {
         let told = io::Error::new(error.kind(), error.to_string());
-        let (registry, blob) = (Arc::clone(&self.registry), Arc::clone(&self.blob));
-        drop(spawn_blocking(move || blob.judge(&registry, error)));
+        if let Some(damage) = self.blob.judge(error) {
+            let (registry, blob) = (Arc::clone(&self.registry), Arc::clone(&self.blob));
+            drop(spawn_blocking(move || blob.mark_damaged(&registry, damage)));
+        }
         told
     }
 }

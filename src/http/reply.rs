@@ -3,6 +3,7 @@
 use super::conditions::entity_tag;
 use super::error::ApiError;
 use crate::oci::{Digest, RepositoryName, SessionId};
+use crate::registry::Registry;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
@@ -36,14 +37,21 @@ where
     }
 }
 
-/// Runs a short read of the ledger on the worker that asks. A lookup there takes less than it costs to hand
-/// it to another thread and back; where its pages have to come from the disk first, the worker's other
-/// requests wait for that, as they do for the inode of a file that is opened. So nothing may be done here
-/// that reads many rows, waits for a commit or reads a file.
-pub fn at_once<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, ApiError>
+/// Runs a short read of the ledger on the worker that asks, unless it may have to wait just now. A lookup
+/// there takes less than it costs to hand it to another thread and back; where its pages have to come from
+/// the disk first, the worker's other requests wait for that, as they do for the inode of a file that is
+/// opened. So nothing may be done here that reads many rows, waits for a commit or reads a file.
+pub async fn short_read<T, E>(
+    registry: &Registry,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ApiError>
 where
-    E: Into<ApiError>,
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
 {
+    if registry.reads_may_wait() {
+        return blocking(work).await;
+    }
     // What panics on a thread of its own is answered, too, and does not end the connection.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
         Ok(outcome) => outcome.map_err(Into::into),

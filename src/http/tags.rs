@@ -4,7 +4,7 @@
 use super::call::Call;
 use super::error::ApiError;
 use super::query::next_link;
-use super::reply::{at_once, blocking};
+use super::reply::{blocking, short_read};
 use crate::oci::{RepositoryName, Tag};
 use crate::registry::Page;
 use actix_web::HttpResponse;
@@ -32,11 +32,12 @@ pub async fn list(call: &Call, name: RepositoryName) -> Result<HttpResponse, Api
     let limit = call.query.page_limit(call.state.registry.config().settings.page_max)?;
     let last = call.query.last(Tag::parse)?;
     let view = call.view();
+    let repository = name.clone();
+    let read = move || view.tags(&repository, last.as_ref(), limit);
     let page = if limit <= SHORT_PAGE_ROWS {
-        at_once(|| view.tags(&name, last.as_ref(), limit))?
+        short_read(&call.state.registry, read).await?
     } else {
-        let repository = name.clone();
-        blocking(move || view.tags(&repository, last.as_ref(), limit)).await?
+        blocking(read).await?
     };
     let tags: Vec<&str> = page.entries.iter().map(Tag::as_str).collect();
     let body = TagList { name: name.as_str(), tags };

@@ -59,19 +59,23 @@ impl OpenBlob {
         self.file.is_cached(offset, count)
     }
 
-    /// Marks the blob as damaged if the error says that of its file, and not of the socket. It may wait for
-    /// the ledger.
-    pub fn judge(&self, registry: &Registry, error: io::Error) {
+    /// What an error says of the blob's file, and not of the socket, of memory or of rights.
+    #[must_use]
+    pub fn judge(&self, error: io::Error) -> Option<Damage> {
         match Damage::judge(error) {
-            Ok(damage) => {
-                log::error!("reading a blob failed, its transfer is broken off: {damage}");
-                registry.judge_failed_read(self.digest, self.session, io::Error::other(damage));
-            }
+            Ok(damage) => return Some(damage),
             Err(error) if is_of_the_client(&error) => {
                 log::debug!("a transfer of blob {} broke off: {error}", self.digest);
             }
             Err(error) => log::warn!("a transfer of blob {} is broken off: {error}", self.digest),
         }
+        None
+    }
+
+    /// Marks the blob as damaged. It waits for the ledger.
+    pub fn mark_damaged(&self, registry: &Registry, damage: Damage) {
+        log::error!("reading a blob failed, its transfer is broken off: {damage}");
+        registry.judge_failed_read(self.digest, self.session, io::Error::other(damage));
     }
 
     /// Reads it from the beginning, and compares the digest before the last bytes are handed out.

@@ -4,7 +4,7 @@ use super::collect::{Collected, Round};
 use super::copy::{CopyReport, Placement};
 use super::error::Error;
 use super::{Registry, clock};
-use crate::store::tables::UPLOAD;
+use crate::store::tables::{INCOMPLETE, UPLOAD};
 use crate::store::{KeyRange, Origin, Read, Recovery, StoreError};
 use std::sync::atomic::Ordering;
 
@@ -23,6 +23,9 @@ impl Registry {
         if is_settled {
             self.store.settle()?;
         }
+        let incomplete =
+            self.store.read(|rows| Ok::<_, Error>(rows.first(&INCOMPLETE, &KeyRange::all())?))?;
+        self.has_incomplete.store(incomplete.is_some(), Ordering::Relaxed);
         // A start needs no room; they end later.
         let ended = unless_full(self.end_idle_uploads())?;
         self.load_accounts()?;

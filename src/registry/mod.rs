@@ -93,7 +93,7 @@ use crate::store::RepoId;
 use crate::store::records::Cause;
 use live::LiveUploads;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tagging::Change;
 
@@ -116,6 +116,8 @@ pub struct Registry {
     acts: AtomicU32,
     /// How many blobs were found damaged since the start.
     damaged_blobs: AtomicU64,
+    /// Whether manifests may lack bytes, since this is or was a copy: each read of one looks closer then.
+    has_incomplete: AtomicBool,
     /// What was done since the start.
     meters: figures::Meters,
     /// Whether long work is to end, since the server does.
@@ -138,9 +140,16 @@ impl Registry {
             history_cursor: Mutex::new(None),
             acts: AtomicU32::new(0),
             damaged_blobs: AtomicU64::new(0),
+            has_incomplete: AtomicBool::new(false),
             meters: figures::Meters::default(),
             is_stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Whether a short read may take longer than it looks: it belongs on a thread that may wait.
+    #[must_use]
+    pub fn reads_may_wait(&self) -> bool {
+        self.has_incomplete.load(Ordering::Relaxed) || self.store.reads_may_wait()
     }
 
     /// The configuration in force. Ask once for things that have to fit each other: it may be another one the

@@ -181,7 +181,11 @@ impl Scene {
     pub fn read(&self, repository: &str, digest: Digest) -> Option<Vec<u8>> {
         let blob = self.registry.open_blob(&name(repository), digest).ok()?;
         let mut bytes = vec![0; usize::try_from(blob.size()).unwrap()];
-        blob.fill(&mut bytes, 0).map_err(|error| blob.judge(&self.registry, error)).ok()?;
+        if let Err(error) = blob.fill(&mut bytes, 0) {
+            let damage = blob.judge(error)?;
+            blob.mark_damaged(&self.registry, damage);
+            return None;
+        }
         Some(bytes)
     }
 

@@ -104,6 +104,12 @@ impl Store {
         self.engine.opened()
     }
 
+    /// Whether a read of the ledger may have to wait for more than a disk.
+    #[must_use]
+    pub fn reads_may_wait(&self) -> bool {
+        self.engine.reads_may_wait()
+    }
+
     /// Closes the ledger, though others still have the store: a process is about to end.
     pub fn close(&self) {
         self.engine.close();

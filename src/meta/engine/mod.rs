@@ -321,6 +321,9 @@ pub trait Engine: Send + Sync {
     /// How it was opened.
     fn opened(&self) -> &Opened;
 
+    /// Whether a read may have to wait for more than a disk.
+    fn reads_may_wait(&self) -> bool;
+
     /// Says that what came with a copy is in order: from now on this is an original of its own. Until then
     /// each start does that again.
     fn settle(&self) -> Result<(), EngineError>;

@@ -291,3 +291,38 @@ fn a_ledger_opens_on_a_disk_that_takes_nothing() {
     let refusal = RedbEngine::open(&empty, options(), Box::new(|_| {})).err().expect("no room");
     assert_eq!(refusal.cause, wharfinger::meta::engine::OpenCause::Full);
 }
+
+/// The next piece of the journal may have its name, and IDENTITY not know it yet, for lack of room: nothing
+/// gets into the piece before it any more, however little it is.
+#[test]
+fn a_piece_of_the_journal_that_could_not_be_begun_is_gone_on_with() {
+    let large = usize::try_from(options().segment_max_bytes).expect("it is short");
+    let mut refused = 0;
+    for at in 1.. {
+        let device = Device::new(new_ledger(), Lack::None, false);
+        let ledger = Ledger::open(&device);
+        put(&ledger, 1, 10).expect("there is room");
+        let before = device.operations();
+        device.set(Lack::Once(before + at));
+        let mut expected = vec![1];
+        for (key, length) in [(2, large), (3, 10), (4, large), (5, 10)] {
+            match put(&ledger, key, length) {
+                Ok(()) => expected.push(key),
+                Err(WriteError::Full) => refused += 1,
+                Err(error) => panic!("operation {at}, write {key}: {error}"),
+            }
+        }
+        assert!(!ledger.has_failed(), "operation {at}");
+        assert_eq!(keys(&*ledger.engine.snapshot().expect("a snapshot")).expect("it is read"), expected);
+        let is_over = device.operations() < before + at;
+        device.set(Lack::None);
+        drop(ledger);
+        let ledger = Ledger::open(&device);
+        let there = keys(&*ledger.engine.snapshot().expect("a snapshot")).expect("it is read");
+        assert_eq!(there, expected, "operation {at}, at the next start");
+        if is_over {
+            break;
+        }
+    }
+    assert!(refused > 2, "only {refused} writes were refused");
+}

@@ -25,7 +25,7 @@ use ::redb::{
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Rows of the engine's own.
@@ -56,6 +56,8 @@ pub struct Ledger {
     changed: Condvar,
     /// The last group that is known to be committed.
     last_group: AtomicU64,
+    /// Whether the database is being opened again, or will be with the next write.
+    reopens: AtomicBool,
 }
 
 struct State {
@@ -137,7 +139,8 @@ impl Ledger {
     fn of(storage: Arc<dyn StorageBackend>, cache_bytes: usize, open: Open) -> Self {
         let state = State { open: Some(open), serial: 0, over: false };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Self { storage, cache_bytes, state, changed, last_group: AtomicU64::new(0) }
+        let (last_group, reopens) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { storage, cache_bytes, state, changed, last_group, reopens }
     }
 
     /// The present opening, whether or not it can be written to.
@@ -160,6 +163,11 @@ impl Ledger {
     /// The last group that is known to be committed.
     pub fn last_group(&self) -> u64 {
         self.last_group.load(Ordering::Acquire)
+    }
+
+    /// Whether readers may have to wait until the database was opened again.
+    pub fn reopens(&self) -> bool {
+        self.reopens.load(Ordering::Relaxed)
     }
 
     /// Says that `group` is committed.
@@ -227,6 +235,7 @@ impl Ledger {
     ///
     /// Only the writer calls it, with no other [`Open`] in its hands.
     pub fn reopen(&self, replay: &mut Replay<'_>) -> Result<Position, OpenError> {
+        self.reopens.store(true, Ordering::Relaxed);
         let mut state = self.state();
         let closed = catch_unwind(AssertUnwindSafe(|| drop(state.open.take())));
         if closed.is_err() {
@@ -242,6 +251,7 @@ impl Ledger {
             }
             outcome => outcome?,
         };
+        self.reopens.store(!open.writable, Ordering::Relaxed);
         state.open = Some(open);
         state.serial += 1;
         self.set_last_group(position.sequence);

@@ -190,6 +190,10 @@ impl Engine for RedbEngine {
         &self.opened
     }
 
+    fn reads_may_wait(&self) -> bool {
+        self.ledger.reopens()
+    }
+
     fn settle(&self) -> Result<(), EngineError> {
         match self.writer.settle() {
             Err(WriteError::Engine(error)) => Err(error),

@@ -161,8 +161,9 @@ impl Journal {
         // Before there is a frame in it: a segment with frames that the identity does not know was left
         // behind where an older copy was put back.
         if let Err(error) = identity.set_newest(&name) {
-            // It may be named there by now, so it stays.
-            self.named = Some((name, next));
+            // It may be named there by now, so it stays, and nothing more gets into the one before it: that
+            // has to end where this one begins.
+            (self.current, self.named) = (None, Some((name, next)));
             return Err(error);
         }
         self.current = Some(next);
