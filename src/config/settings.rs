@@ -78,8 +78,10 @@ settings! {
     Live upload_checkpoint_bytes: MIB, 64 * MIB, 1024 * MIB;
     /// Seconds of a running upload after which its offset is made durable if it grew.
     Live upload_checkpoint_secs: 1, 60, 3600;
-    /// Bytes of a request's body that are gathered before they are written.
-    Live upload_buffer_bytes: 4 * KIB, 512 * KIB, 4 * MIB;
+    /// Bytes of an upload's body that are gathered before they are written, at most.
+    Live upload_buffer_bytes: 4 * KIB, MIB, 4 * MIB;
+    /// Bytes that all running uploads together gather. Where there are many each gathers less, but 64 KiB.
+    Live upload_buffers_bytes: 64 * KIB, 16 * MIB, 1024 * MIB;
     /// Bytes that are read from a blob at once while it is sent.
     Live blob_read_bytes: 4 * KIB, 256 * KIB, 4 * MIB;
     /// 1: a blob that is pulled whole is hashed on its way, and its last bytes are not sent unless the digest

@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// What an upload may gather however many there are: with less, most of its time would go into handing it on.
+const BUFFER_SHARE_MIN_BYTES: u64 = 64 * 1024;
+
 /// An upload while its body comes in. However the request ends, the upload comes to one of its ends, too.
 pub struct Receiving {
     registry: Arc<Registry>,
@@ -53,8 +56,7 @@ impl Receiving {
         limits: &Limits,
     ) -> Result<u64, ApiError> {
         let config = self.registry.config();
-        let limit =
-            usize::try_from(config.settings.upload_buffer_bytes).expect("a buffer's size is far below 2^32");
+        let mut limit = buffer_max(&config.settings, self.registry.running_uploads());
         let mut pace = Pace::new(&config.settings, limits);
         let mut received = 0_u64;
         while let Some(piece) = pace.next(body).await {
@@ -72,6 +74,8 @@ impl Receiving {
             }
             if self.buffer.len() + piece.len() > limit {
                 self.append().await?;
+                limit = buffer_max(&config.settings, self.registry.running_uploads());
+                self.buffer.shrink_to(limit);
             }
             self.gather(&piece, limit);
         }
@@ -135,6 +139,13 @@ impl Receiving {
         let (registry, upload) = (Arc::clone(&self.registry), self.take());
         blocking(move || registry.forget_upload(upload)).await
     }
+}
+
+/// How much one of so many uploads gathers, in bytes.
+fn buffer_max(settings: &Settings, uploads: usize) -> usize {
+    let share = settings.upload_buffers_bytes / uploads.max(1) as u64;
+    let most = settings.upload_buffer_bytes.min(share.max(BUFFER_SHARE_MIN_BYTES));
+    usize::try_from(most).expect("a buffer's size is far below 2^32")
 }
 
 impl Drop for Receiving {

@@ -29,6 +29,11 @@ impl LiveUploads {
         self.lock().contains(&session)
     }
 
+    /// How many sessions are being written to.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Waits until there is no claim, but not longer than `limit`: says whether there is none.
     pub fn wait_until_none(&self, limit: Duration) -> bool {
         let waited = self.0.none_left.wait_timeout_while(self.lock(), limit, |claimed| !claimed.is_empty());
@@ -71,6 +76,7 @@ mod tests {
         assert!(live.claim(one).is_none());
         assert!(live.claim(other).is_some());
         assert!(live.is_claimed(one) && !live.is_claimed(other));
+        assert_eq!(live.count(), 1);
         assert!(!live.wait_until_none(Duration::ZERO));
         drop(claim);
         assert!(live.wait_until_none(Duration::ZERO));

@@ -384,6 +384,12 @@ impl Registry {
         Ok(ended)
     }
 
+    /// How many uploads requests are writing to now.
+    #[must_use]
+    pub fn running_uploads(&self) -> usize {
+        self.live.count()
+    }
+
     /// Waits until no request holds an upload, but not longer than `limit`: says whether none does.
     #[must_use]
     pub fn wait_for_uploads(&self, limit: Duration) -> bool {
