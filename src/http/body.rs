@@ -78,6 +78,10 @@ impl Receiving {
                 self.buffer.shrink_to(limit);
             }
             self.gather(&piece, limit);
+            // A client may send as much and then wait for long.
+            if self.buffer.len() >= limit {
+                self.append().await?;
+            }
         }
         self.append().await?;
         Ok(received)
