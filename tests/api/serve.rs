@@ -1,6 +1,7 @@
 //! `wharfinger serve`: how it starts, what it refuses, how it stops.
 
 use std::fs;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -226,10 +227,18 @@ fn a_running_upload_is_finished_before_the_stop() {
     server.client().get_blob("late", &digest).expect_status(200).expect_body(&content);
 }
 
-/// Waits until a request holds the upload: another one is told so.
+/// Waits until a request holds the upload: it has its file open. To ask by another request might be what
+/// keeps the first one off.
 fn await_busy(server: &Server, location: &str) {
-    let client = server.client();
-    wait::until_true("the upload to be held", || client.patch(location, b"").status == 429);
+    let (_, session) = location.rsplit_once('/').expect("a path");
+    let session = session.split('?').next().expect("the first part");
+    let open_files = format!("/proc/{}/fd", server.pid());
+    let is_open = |file: io::Result<fs::DirEntry>| {
+        file.and_then(|file| fs::read_link(file.path())).is_ok_and(|path| path.ends_with(session))
+    };
+    wait::until_true("the upload to be held", || {
+        fs::read_dir(&open_files).expect("the server's files").any(is_open)
+    });
 }
 
 #[test]
