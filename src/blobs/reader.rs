@@ -36,8 +36,7 @@ impl BlobFile {
     }
 
     /// Hands bytes from `offset` on, at most `count` and none behind the blob's end, to a socket that does
-    /// not
-    /// wait. Errors as of [`DiskFile::send_at`]; a file that ends before its row says is one, too.
+    /// not wait. Errors as of [`DiskFile::send_at`]; a file that ends before its row says is one, too.
     pub fn send_at(&self, socket: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         let left = self.size.saturating_sub(offset);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(count);
